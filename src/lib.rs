@@ -1,0 +1,9 @@
+//! Machine-learning experiments in one SQLite file.
+
+pub mod clock;
+pub mod error;
+pub mod id;
+pub mod sql;
+pub mod store;
+
+pub use error::{Error, Result};
