@@ -69,7 +69,8 @@ const fn matches(bytes: &[u8], start: usize, what: &[u8]) -> bool {
 mod tests {
     use super::named;
 
-    const TEXT: &str = "-- header\n-- name: add\n-- why\nINSERT 1;\n\n-- name: add_more\nINSERT 2;\n";
+    const TEXT: &str =
+        "-- header\n-- name: add\n-- why\nINSERT 1;\n\n-- name: add_more\nINSERT 2;\n";
 
     #[test]
     fn a_name_is_matched_whole() {

@@ -1,0 +1,470 @@
+-- Tables hold facts; the public interface is sql/views.sql. Times are unix milliseconds, UTC, from the programs' clock.
+-- `changed_by` says who made the last change of state; triggers copy each change into `event`.
+
+CREATE TABLE setting (
+    -- Facts about this file.
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blob (
+    -- Bytes by content, stored once; the bytes are in blob_chunk.
+    id         INTEGER PRIMARY KEY,
+    hash       TEXT    NOT NULL UNIQUE,           -- BLAKE3, hex
+    size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),
+    codec      TEXT    NOT NULL CHECK (codec IN ('raw', 'zstd'))
+) STRICT;
+
+CREATE TABLE blob_chunk (
+    -- Up to 1 MiB of a blob; with codec zstd each chunk is a frame of its own.
+    blob_id INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+    seq     INTEGER NOT NULL CHECK (seq >= 0),
+    bytes   BLOB    NOT NULL,
+    PRIMARY KEY (blob_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE experiment (
+    -- A purpose under one code version: the protocol's entry.
+    id            INTEGER PRIMARY KEY,
+    uid           TEXT    NOT NULL UNIQUE,
+    name          TEXT    NOT NULL CHECK (name <> ''),
+    purpose       TEXT    NOT NULL DEFAULT '',
+    project       TEXT    NOT NULL DEFAULT 'default',
+    kind          TEXT    NOT NULL CHECK (kind IN ('command', 'single-config', 'multiple-configs', 'hyperparameter-search', 'log')),
+    state         TEXT    NOT NULL CHECK (state IN ('planned', 'running', 'complete', 'failed', 'cancelled', 'paused')),
+    plan          TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(plan)),       -- the checked spec
+    spec_text     TEXT,                           -- the spec as the user wrote it
+    spec_name     TEXT,                           -- its file name
+    planned       INTEGER NOT NULL DEFAULT 0 CHECK (planned IN (0, 1)),         -- 1 once the scheduler made its runs or its study
+    command_line  TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(command_line)),
+    cwd           TEXT    NOT NULL DEFAULT '',
+    host          TEXT    NOT NULL DEFAULT '',
+    user_name     TEXT    NOT NULL DEFAULT '',
+    git_commit    TEXT,
+    git_branch    TEXT,
+    git_dirty     INTEGER CHECK (git_dirty IN (0, 1)),
+    git_diff_blob INTEGER REFERENCES blob (id) ON DELETE SET NULL,
+    script_name   TEXT,
+    script_hash   TEXT,                           -- BLAKE3 of the script, hex
+    script_blob   INTEGER REFERENCES blob (id) ON DELETE SET NULL,
+    environment   TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(environment)), -- versions, and variables of an allow-list
+    extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
+    error         TEXT,
+    created_at_ms INTEGER NOT NULL,
+    started_at_ms INTEGER,
+    ended_at_ms   INTEGER,
+    deleted_at_ms INTEGER,                        -- soft: `mle protocol undelete`
+    changed_at_ms INTEGER NOT NULL,
+    changed_by    TEXT    NOT NULL DEFAULT '',
+    CHECK ((state IN ('complete', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
+    CHECK (state <> 'running' OR started_at_ms IS NOT NULL)
+) STRICT;
+-- Serves protocol.sql: list_experiments (newest first, without the deleted).
+CREATE INDEX experiment_for_list ON experiment (id) WHERE deleted_at_ms IS NULL;
+-- Serves protocol.sql: open_experiments.
+CREATE INDEX experiment_open ON experiment (id) WHERE state IN ('planned', 'running', 'paused');
+
+CREATE TABLE tag (
+    experiment_id INTEGER NOT NULL REFERENCES experiment (id) ON DELETE CASCADE,
+    name          TEXT    NOT NULL CHECK (name <> ''),
+    PRIMARY KEY (experiment_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE note (
+    id            INTEGER PRIMARY KEY,
+    experiment_id INTEGER NOT NULL REFERENCES experiment (id) ON DELETE CASCADE,
+    text          TEXT    NOT NULL,
+    at_ms         INTEGER NOT NULL,
+    user_name     TEXT    NOT NULL DEFAULT ''
+) STRICT;
+-- Serves protocol.sql: list_notes.
+CREATE INDEX note_for_experiment ON note (experiment_id, id);
+
+CREATE TABLE objective (
+    -- What an experiment's runs are valued by; position 0 is the one lists are ordered by.
+    experiment_id INTEGER NOT NULL REFERENCES experiment (id) ON DELETE CASCADE,
+    position      INTEGER NOT NULL CHECK (position >= 0),
+    metric        TEXT    NOT NULL,
+    goal          TEXT    NOT NULL CHECK (goal IN ('min', 'max')),
+    value_from    TEXT    NOT NULL CHECK (value_from IN ('last', 'best', 'mean')),
+    aggregate     TEXT    NOT NULL DEFAULT 'mean' CHECK (aggregate IN ('mean', 'p10', 'p25', 'p50', 'p75', 'p90')), -- over seeds
+    PRIMARY KEY (experiment_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE config (
+    -- All inputs of a run except the seed; immutable, found by content.
+    id     INTEGER PRIMARY KEY,
+    hash   TEXT    NOT NULL UNIQUE,               -- BLAKE3 of the canonical JSON, hex
+    params TEXT    NOT NULL CHECK (json_valid(params))
+) STRICT;
+
+CREATE TABLE study (
+    -- An adaptive search of an experiment.
+    id            INTEGER PRIMARY KEY,
+    uid           TEXT    NOT NULL,
+    experiment_id INTEGER NOT NULL UNIQUE REFERENCES experiment (id) ON DELETE CASCADE,
+    state         TEXT    NOT NULL CHECK (state IN ('open', 'exhausted', 'closed')), -- exhausted: asks no more, trials may run
+    strategy      TEXT    NOT NULL,
+    settings      TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),
+    space         TEXT    NOT NULL CHECK (json_valid(space)),
+    targets       TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(targets)),    -- parameter -> key path in the config
+    base          TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(base)),       -- config merged under each proposal
+    seeds         TEXT    NOT NULL CHECK (json_valid(seeds)),                   -- each trial runs once with each
+    seed          INTEGER NOT NULL,               -- of the strategy's random stream
+    trial_max     INTEGER CHECK (trial_max > 0),  -- NULL: until the space is exhausted
+    trial_ahead   INTEGER NOT NULL DEFAULT 4 CHECK (trial_ahead > 0),           -- trials waiting or running at once
+    changed_at_ms INTEGER NOT NULL,
+    changed_by    TEXT    NOT NULL DEFAULT ''
+) STRICT;
+-- Serves search.sql: open_studies.
+CREATE INDEX study_open ON study (id) WHERE state <> 'closed';
+
+CREATE TABLE trial (
+    -- One point a study asked for.
+    id            INTEGER PRIMARY KEY,
+    uid           TEXT    NOT NULL,
+    study_id      INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    number        INTEGER NOT NULL CHECK (number >= 0),
+    config_id     INTEGER NOT NULL REFERENCES config (id) ON DELETE RESTRICT,
+    params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
+    state         TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'pruned', 'failed')),
+    vals          TEXT    CHECK (json_valid(vals)),                             -- one number an objective, null for NaN
+    seen          TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(seen)),       -- numbers of the trials that had ended at the ask
+    extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
+    asked_at_ms   INTEGER NOT NULL,
+    ended_at_ms   INTEGER,
+    changed_at_ms INTEGER NOT NULL,
+    changed_by    TEXT    NOT NULL DEFAULT '',
+    UNIQUE (study_id, number),
+    CHECK ((state IN ('complete', 'pruned', 'failed')) = (ended_at_ms IS NOT NULL))
+) STRICT;
+-- Serves search.sql: list_pending_trials.
+CREATE INDEX trial_pending ON trial (study_id, number) WHERE state IN ('waiting', 'running');
+
+CREATE TABLE run (
+    -- One execution of one config with one seed; owns metrics and artifacts.
+    id            INTEGER PRIMARY KEY,
+    uid           TEXT    NOT NULL,
+    experiment_id INTEGER NOT NULL REFERENCES experiment (id) ON DELETE CASCADE,
+    config_id     INTEGER NOT NULL REFERENCES config (id) ON DELETE RESTRICT,
+    trial_id      INTEGER REFERENCES trial (id) ON DELETE CASCADE,
+    name          TEXT    NOT NULL DEFAULT '',    -- of its config: a file's stem, or a trial's number
+    seed          INTEGER NOT NULL,
+    state         TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'failed', 'cancelled', 'pruned')),
+    value         REAL,                           -- of objective 0; NULL in a complete run means NaN
+    error         TEXT,
+    created_at_ms INTEGER NOT NULL,
+    started_at_ms INTEGER,
+    ended_at_ms   INTEGER,
+    changed_at_ms INTEGER NOT NULL,
+    changed_by    TEXT    NOT NULL DEFAULT '',
+    CHECK ((state IN ('complete', 'failed', 'cancelled', 'pruned')) = (ended_at_ms IS NOT NULL))
+) STRICT;
+-- Serves protocol.sql: list_runs, values_of_config.
+CREATE INDEX run_for_experiment ON run (experiment_id, config_id);
+-- Serves search.sql: runs_of_trial.
+CREATE INDEX run_for_trial ON run (trial_id) WHERE trial_id IS NOT NULL;
+-- Serves protocol.sql: count_open_runs.
+CREATE INDEX run_open ON run (experiment_id) WHERE state IN ('waiting', 'running');
+-- Serves report.sql: best_runs, at any number of runs.
+CREATE INDEX run_for_best ON run (experiment_id, value) WHERE value IS NOT NULL;
+
+CREATE TABLE score (
+    -- A config's value over its seeds, kept by whoever ends a run: SQL alone has no square root and no bootstrap.
+    experiment_id INTEGER NOT NULL REFERENCES experiment (id) ON DELETE CASCADE,
+    config_id     INTEGER NOT NULL REFERENCES config (id) ON DELETE CASCADE,
+    n             INTEGER NOT NULL CHECK (n >= 0),         -- seeds with a finite value
+    failed        INTEGER NOT NULL CHECK (failed >= 0),    -- seeds that ended without one
+    mean          REAL,
+    std           REAL,                           -- population, as numpy's default
+    low95         REAL,                           -- bootstrap over seeds, percentile method
+    high95        REAL,
+    iqm           REAL,                           -- mean of the middle half
+    median        REAL,
+    PRIMARY KEY (experiment_id, config_id)
+) STRICT, WITHOUT ROWID;
+-- Serves the view leaderboard.
+CREATE INDEX score_for_rank ON score (experiment_id, mean);
+
+CREATE TABLE worker (
+    -- A process that leases jobs, or another of the programs at work on this file.
+    id            INTEGER PRIMARY KEY,
+    uid           TEXT    NOT NULL UNIQUE,
+    kind          TEXT    NOT NULL CHECK (kind IN ('worker', 'scheduler', 'searcher', 'reporter', 'run')),
+    state         TEXT    NOT NULL CHECK (state IN ('live', 'stopped', 'lost')),
+    host          TEXT    NOT NULL,
+    pid           INTEGER NOT NULL,
+    process_start TEXT    NOT NULL,               -- boot id, pid namespace and start tick: tells a process from a later one of the same pid
+    slots         INTEGER NOT NULL DEFAULT 0,
+    cores         INTEGER NOT NULL DEFAULT 0,
+    gpus          INTEGER NOT NULL DEFAULT 0,
+    memory_mib    INTEGER NOT NULL DEFAULT 0,
+    started_at_ms INTEGER NOT NULL,
+    seen_at_ms    INTEGER NOT NULL,               -- heartbeat
+    ended_at_ms   INTEGER,
+    CHECK ((state = 'live') = (ended_at_ms IS NULL))
+) STRICT;
+-- Serves queue.sql: live_workers.
+CREATE INDEX worker_live ON worker (host) WHERE state = 'live';
+
+CREATE TABLE job (
+    -- One request for work; a worker leases it, one attempt at a time.
+    id             INTEGER PRIMARY KEY,
+    uid            TEXT    NOT NULL,
+    experiment_id  INTEGER REFERENCES experiment (id) ON DELETE CASCADE,
+    run_id         INTEGER REFERENCES run (id) ON DELETE CASCADE,
+    stage          TEXT    NOT NULL DEFAULT 'main' CHECK (stage IN ('before', 'main', 'after')),
+    state          TEXT    NOT NULL CHECK (state IN ('waiting', 'queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    command        TEXT    NOT NULL CHECK (json_valid(command)),                -- words, never given to a shell
+    settings       TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),  -- cwd, env, activate, grace …
+    priority       INTEGER NOT NULL DEFAULT 0,    -- larger goes first
+    cores          INTEGER NOT NULL DEFAULT 1 CHECK (cores >= 0),
+    gpus           INTEGER NOT NULL DEFAULT 0 CHECK (gpus >= 0),
+    memory_mib     INTEGER NOT NULL DEFAULT 0 CHECK (memory_mib >= 0),          -- 0: not limited
+    time_limit_ms  INTEGER CHECK (time_limit_ms > 0),
+    attempt        INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),             -- the fence: counts claims
+    failures       INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),            -- tries spent; a preemption spends none
+    try_max        INTEGER NOT NULL DEFAULT 1 CHECK (try_max >= 1),
+    unique_key     TEXT,
+    worker_id      INTEGER REFERENCES worker (id) ON DELETE RESTRICT,           -- who holds or last held it
+    lease_until_ms INTEGER,
+    due_at_ms      INTEGER,                       -- waiting on a time
+    needs          INTEGER NOT NULL DEFAULT 0 CHECK (needs >= 0),               -- waiting on so many jobs
+    held           INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),           -- waiting on `mle resume`
+    cancel_wanted  INTEGER NOT NULL DEFAULT 0 CHECK (cancel_wanted IN (0, 1)),
+    error          TEXT,
+    created_at_ms  INTEGER NOT NULL,
+    ended_at_ms    INTEGER,
+    changed_at_ms  INTEGER NOT NULL,
+    changed_by     TEXT    NOT NULL DEFAULT '',
+    CHECK ((state = 'running') = (lease_until_ms IS NOT NULL)),
+    CHECK (state <> 'running' OR worker_id IS NOT NULL),
+    CHECK ((state IN ('succeeded', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
+    CHECK ((state = 'waiting') = (needs > 0 OR held = 1 OR due_at_ms IS NOT NULL))
+) STRICT;
+-- Serves queue.sql: claim_jobs. What a job asks for is in the index, so that misfits are skipped without a look-up.
+CREATE INDEX job_for_claim ON job (priority DESC, id, cores, gpus, memory_mib) WHERE state = 'queued';
+-- Serves queue.sql: expired_jobs, jobs_of_worker.
+CREATE INDEX job_leased ON job (lease_until_ms, worker_id) WHERE state = 'running';
+-- Serves queue.sql: due_jobs.
+CREATE INDEX job_due ON job (due_at_ms) WHERE state = 'waiting' AND needs = 0 AND held = 0;
+-- Serves queue.sql: hold_jobs, resume_jobs, open_jobs_of_experiment.
+CREATE INDEX job_open ON job (experiment_id) WHERE state IN ('waiting', 'queued', 'running');
+-- Serves queue.sql: jobs_of_experiment.
+CREATE INDEX job_for_experiment ON job (experiment_id) WHERE experiment_id IS NOT NULL;
+-- Serves queue.sql: job_of_run.
+CREATE INDEX job_for_run ON job (run_id) WHERE run_id IS NOT NULL;
+-- At most one open job a key: a second add finds the first.
+CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
+    WHERE unique_key IS NOT NULL AND state IN ('waiting', 'queued', 'running');
+
+CREATE TABLE job_need (
+    -- `job_id` waits until `needs_job_id` ended; with only_success it is cancelled when that one did not succeed.
+    needs_job_id INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    job_id       INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    only_success INTEGER NOT NULL DEFAULT 1 CHECK (only_success IN (0, 1)),
+    PRIMARY KEY (needs_job_id, job_id)
+) STRICT, WITHOUT ROWID;
+-- Serves queue.sql: needs_of_job, and the cascade when a job is deleted.
+CREATE INDEX job_need_of ON job_need (job_id);
+
+CREATE TABLE attempt (
+    -- One try at a job.
+    job_id          INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    number          INTEGER NOT NULL CHECK (number >= 1),
+    worker_id       INTEGER NOT NULL REFERENCES worker (id) ON DELETE RESTRICT,
+    state           TEXT    NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled', 'preempted', 'lost')),
+    claimed_at_ms   INTEGER NOT NULL,
+    started_at_ms   INTEGER,                      -- NULL: claimed, never started
+    ended_at_ms     INTEGER,
+    pid             INTEGER,
+    exit_code       INTEGER,
+    signal          INTEGER,
+    error           TEXT,
+    user_ms         INTEGER,                      -- CPU of the job and what it waited for
+    system_ms       INTEGER,
+    memory_peak_kib INTEGER,
+    stdout_bytes    INTEGER NOT NULL DEFAULT 0,   -- written by the job; kept is a head and a tail
+    stderr_bytes    INTEGER NOT NULL DEFAULT 0,
+    resume_artifact INTEGER,                      -- the checkpoint it was offered
+    PRIMARY KEY (job_id, number),
+    CHECK ((state = 'running') = (ended_at_ms IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE output (
+    -- What an attempt printed, in pieces; a gap between pieces is where the middle was dropped.
+    job_id  INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    stream  TEXT    NOT NULL CHECK (stream IN ('stdout', 'stderr')),
+    offset  INTEGER NOT NULL CHECK (offset >= 0), -- in bytes, from the start of the stream
+    at_ms   INTEGER NOT NULL,
+    bytes   BLOB    NOT NULL,                     -- as written: any encoding, control codes and all
+    PRIMARY KEY (job_id, attempt, stream, offset)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE metric (
+    -- A name points are logged under.
+    id   INTEGER PRIMARY KEY,
+    name TEXT    NOT NULL UNIQUE CHECK (name <> '')
+) STRICT;
+
+CREATE TABLE stream (
+    -- What one attempt logged for a run. `visible_to_step` cuts it off where a later attempt took over.
+    id              INTEGER PRIMARY KEY,
+    run_id          INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    attempt         INTEGER NOT NULL CHECK (attempt >= 0),        -- 0: logged without a job
+    origin_ms       INTEGER NOT NULL,             -- ticks count from here
+    n               INTEGER NOT NULL DEFAULT 0,   -- ticks
+    step_first      INTEGER NOT NULL DEFAULT 0,
+    step_last       INTEGER NOT NULL DEFAULT 0,
+    step_stride     INTEGER,                      -- step of tick i is step_first + i * step_stride; NULL: irregular, see tick
+    visible_to_step INTEGER,                      -- NULL: all of it; very small: none of it
+    UNIQUE (run_id, attempt)
+) STRICT;
+
+CREATE TABLE tick (
+    -- One update of a stream: its place on the step axis and in time.
+    stream_id  INTEGER NOT NULL REFERENCES stream (id) ON DELETE CASCADE,
+    seq        INTEGER NOT NULL,                  -- from 0
+    step       INTEGER NOT NULL,
+    elapsed_ms INTEGER NOT NULL,                  -- since the stream's origin
+    PRIMARY KEY (stream_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE series (
+    -- A metric of a run, with what lists need to know of it. NaN points count in n and nan only.
+    id        INTEGER PRIMARY KEY,
+    run_id    INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    metric_id INTEGER NOT NULL REFERENCES metric (id) ON DELETE RESTRICT,
+    kind      TEXT    NOT NULL CHECK (kind IN ('scalar', 'clock', 'vector', 'text')),
+    n         INTEGER NOT NULL DEFAULT 0,
+    nan       INTEGER NOT NULL DEFAULT 0,
+    first     REAL,
+    last      REAL,
+    last_step INTEGER,
+    min       REAL,
+    max       REAL,
+    sum       REAL    NOT NULL DEFAULT 0,         -- of the points that are numbers
+    UNIQUE (run_id, metric_id)
+) STRICT;
+-- Serves report.sql: best_runs_by_metric.
+CREATE INDEX series_for_best ON series (metric_id, last);
+
+CREATE TABLE bucket (
+    -- 1,024 consecutive ticks of a series; its points have the ids from id * 1024 to id * 1024 + 1023.
+    id        INTEGER PRIMARY KEY,
+    series_id INTEGER NOT NULL REFERENCES series (id) ON DELETE CASCADE,
+    stream_id INTEGER NOT NULL REFERENCES stream (id) ON DELETE CASCADE,
+    page      INTEGER NOT NULL,                   -- seq / 1024
+    n         INTEGER NOT NULL DEFAULT 0,
+    min       REAL,
+    max       REAL,
+    sum       REAL    NOT NULL DEFAULT 0,
+    UNIQUE (series_id, stream_id, page)
+) STRICT;
+
+CREATE TABLE point (
+    -- One value. Bucket = id / 1024, tick seq = page * 1024 + id % 1024. NULL means NaN. The view points joins it all.
+    id    INTEGER PRIMARY KEY,
+    value REAL
+) STRICT;
+
+CREATE TABLE vector_point (
+    series_id INTEGER NOT NULL REFERENCES series (id) ON DELETE CASCADE,
+    stream_id INTEGER NOT NULL REFERENCES stream (id) ON DELETE CASCADE,
+    seq       INTEGER NOT NULL,
+    value     TEXT    NOT NULL CHECK (json_valid(value)),       -- nested arrays; null is NaN, "inf" and "-inf" are text
+    PRIMARY KEY (series_id, stream_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE text_point (
+    series_id INTEGER NOT NULL REFERENCES series (id) ON DELETE CASCADE,
+    stream_id INTEGER NOT NULL REFERENCES stream (id) ON DELETE CASCADE,
+    seq       INTEGER NOT NULL,
+    value     TEXT    NOT NULL,
+    PRIMARY KEY (series_id, stream_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE artifact (
+    -- Named bytes of a run or of an experiment.
+    id            INTEGER PRIMARY KEY,
+    uid           TEXT    NOT NULL,
+    experiment_id INTEGER REFERENCES experiment (id) ON DELETE CASCADE,
+    run_id        INTEGER REFERENCES run (id) ON DELETE CASCADE,
+    attempt       INTEGER,
+    name          TEXT    NOT NULL CHECK (name <> ''),
+    kind          TEXT    NOT NULL CHECK (kind IN ('file', 'figure', 'checkpoint', 'extra', 'report', 'code', 'config')),
+    role          TEXT    CHECK (role IN ('init', 'final', 'every_k', 'top_k')),        -- of a checkpoint
+    step          INTEGER,
+    value         REAL,                           -- the metric a top_k checkpoint is kept for
+    blob_id       INTEGER REFERENCES blob (id) ON DELETE RESTRICT,
+    path          TEXT,                           -- where the bytes are when they are too large for the file
+    size_bytes    INTEGER NOT NULL,
+    hash          TEXT    NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    CHECK ((blob_id IS NULL) <> (path IS NULL)),
+    CHECK (experiment_id IS NOT NULL OR run_id IS NOT NULL)
+) STRICT;
+-- Serves artifact.sql: list_artifacts_of_run, latest_checkpoint.
+CREATE INDEX artifact_for_run ON artifact (run_id, kind, id) WHERE run_id IS NOT NULL;
+-- Serves artifact.sql: list_artifacts_of_experiment.
+CREATE INDEX artifact_for_experiment ON artifact (experiment_id, kind, id) WHERE experiment_id IS NOT NULL;
+-- Serves artifact.sql: unused_blobs.
+CREATE INDEX artifact_for_blob ON artifact (blob_id) WHERE blob_id IS NOT NULL;
+
+CREATE TABLE event (
+    -- Every change of state: append only.
+    id         INTEGER PRIMARY KEY,
+    at_ms      INTEGER NOT NULL,
+    what       TEXT    NOT NULL,                  -- experiment, study, trial, run, job
+    what_id    INTEGER NOT NULL,
+    from_state TEXT,                              -- NULL: created
+    to_state   TEXT    NOT NULL,
+    who        TEXT    NOT NULL,
+    detail     TEXT
+) STRICT;
+
+CREATE TRIGGER event_is_append_only BEFORE UPDATE ON event BEGIN
+    SELECT raise(ABORT, 'events are append-only');
+END;
+
+CREATE TRIGGER experiment_added AFTER INSERT ON experiment BEGIN
+    INSERT INTO event (at_ms, what, what_id, to_state, who)
+    VALUES (new.changed_at_ms, 'experiment', new.id, new.state, new.changed_by);
+END;
+CREATE TRIGGER experiment_changed AFTER UPDATE OF state ON experiment WHEN old.state <> new.state BEGIN
+    INSERT INTO event (at_ms, what, what_id, from_state, to_state, who, detail)
+    VALUES (new.changed_at_ms, 'experiment', new.id, old.state, new.state, new.changed_by, new.error);
+END;
+CREATE TRIGGER study_added AFTER INSERT ON study BEGIN
+    INSERT INTO event (at_ms, what, what_id, to_state, who)
+    VALUES (new.changed_at_ms, 'study', new.id, new.state, new.changed_by);
+END;
+CREATE TRIGGER study_changed AFTER UPDATE OF state ON study WHEN old.state <> new.state BEGIN
+    INSERT INTO event (at_ms, what, what_id, from_state, to_state, who)
+    VALUES (new.changed_at_ms, 'study', new.id, old.state, new.state, new.changed_by);
+END;
+CREATE TRIGGER trial_added AFTER INSERT ON trial BEGIN
+    INSERT INTO event (at_ms, what, what_id, to_state, who)
+    VALUES (new.changed_at_ms, 'trial', new.id, new.state, new.changed_by);
+END;
+CREATE TRIGGER trial_changed AFTER UPDATE OF state ON trial WHEN old.state <> new.state BEGIN
+    INSERT INTO event (at_ms, what, what_id, from_state, to_state, who)
+    VALUES (new.changed_at_ms, 'trial', new.id, old.state, new.state, new.changed_by);
+END;
+CREATE TRIGGER run_added AFTER INSERT ON run BEGIN
+    INSERT INTO event (at_ms, what, what_id, to_state, who)
+    VALUES (new.changed_at_ms, 'run', new.id, new.state, new.changed_by);
+END;
+CREATE TRIGGER run_changed AFTER UPDATE OF state ON run WHEN old.state <> new.state BEGIN
+    INSERT INTO event (at_ms, what, what_id, from_state, to_state, who, detail)
+    VALUES (new.changed_at_ms, 'run', new.id, old.state, new.state, new.changed_by, new.error);
+END;
+CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
+    INSERT INTO event (at_ms, what, what_id, to_state, who)
+    VALUES (new.changed_at_ms, 'job', new.id, new.state, new.changed_by);
+END;
+CREATE TRIGGER job_changed AFTER UPDATE OF state ON job WHEN old.state <> new.state BEGIN
+    INSERT INTO event (at_ms, what, what_id, from_state, to_state, who, detail)
+    VALUES (new.changed_at_ms, 'job', new.id, old.state, new.state, new.changed_by, new.error);
+END;

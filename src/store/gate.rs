@@ -1,0 +1,137 @@
+//! Whose turn it is to write.
+//!
+//! SQLite lets waiting writers sleep and try again, which starves some of them for seconds. Writers first take a kernel
+//! lock on a byte of the database file that SQLite never touches: the kernel wakes them nearly in order. A writer that
+//! does not take it (a shell, an older program) is still excluded by SQLite's own lock, for which the busy handler waits.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+/// How long a writer waits before it gives up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Past SQLite's own lock bytes (0x4000_0000 to +511), in a file that large or not.
+const LOCK_BYTE: i64 = 0x4000_0000 + 1024;
+
+thread_local! {
+    static WAIT: Cell<Option<(Instant, u32)>> = const { Cell::new(None) };
+    static WAITED_MS: Cell<i64> = const { Cell::new(0) };
+}
+
+/// Returns how long the last wait for the write lock took on this thread [ms].
+pub fn waited_ms() -> i64 {
+    WAITED_MS.get()
+}
+
+/// SQLite's busy handler: short sleeps with jitter, up to [`PATIENCE`].
+pub(super) fn on_busy(tries: i32) -> bool {
+    let (since, mut random) = match WAIT.get() {
+        Some(wait) if tries > 0 => wait,
+        _ => (Instant::now(), std::process::id() ^ 0x9e37_79b9),
+    };
+    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    WAIT.set(Some((since, random)));
+    WAITED_MS.set(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX));
+    if since.elapsed() > PATIENCE {
+        return false;
+    }
+    let base = 50u64 << tries.clamp(0, 5);
+    std::thread::sleep(Duration::from_micros(base / 2 + u64::from(random >> 16) % base));
+    true
+}
+
+/// The kernel lock, held until dropped.
+pub(super) struct Turn<'a>(Option<&'a File>);
+
+impl Turn<'_> {
+    /// Waits for the turn. After [`PATIENCE`], or where the kernel has no such locks, goes on without it.
+    pub(super) fn wait(file: Option<&File>) -> Turn<'_> {
+        let Some(file) = file else { return Turn(None) };
+        if set(file, libc::F_WRLCK, false) || (set_before(file, PATIENCE)) {
+            Turn(Some(file))
+        } else {
+            Turn(None)
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.0 {
+            set(file, libc::F_UNLCK, false);
+        }
+    }
+}
+
+fn set(file: &File, kind: i32, wait: bool) -> bool {
+    // SAFETY: an all-zero flock is a valid value of this plain C struct.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = LOCK_BYTE;
+    lock.l_len = 1;
+    let command = if wait { libc::F_OFD_SETLKW } else { libc::F_OFD_SETLK };
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and `lock` outlives the call.
+    unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) == 0 }
+}
+
+/// Blocks in the kernel for the lock, at most `patience`: a timer of this thread interrupts the call.
+fn set_before(file: &File, patience: Duration) -> bool {
+    let Some(alarm) = Alarm::arm(patience) else { return set(file, libc::F_WRLCK, true) };
+    let started = Instant::now();
+    loop {
+        if set(file, libc::F_WRLCK, true) {
+            drop(alarm);
+            return true;
+        }
+        let interrupted = std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
+        if !interrupted || started.elapsed() >= patience {
+            return false;
+        }
+    }
+}
+
+/// A timer that sends this thread a signal whose handler does nothing, so that a blocking call returns.
+struct Alarm(libc::timer_t);
+
+impl Alarm {
+    fn arm(after: Duration) -> Option<Self> {
+        static HANDLER: std::sync::Once = std::sync::Once::new();
+        extern "C" fn nothing(_: libc::c_int) {}
+        let signal = libc::SIGRTMIN() + 7;
+        HANDLER.call_once(|| {
+            // SAFETY: the handler does nothing, so it is safe at any time; without SA_RESTART blocking calls return.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+                libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+            }
+        });
+        // SAFETY: all structs are plain C values that outlive the calls; gettid names the calling thread.
+        unsafe {
+            let mut event: libc::sigevent = std::mem::zeroed();
+            event.sigev_notify = libc::SIGEV_THREAD_ID;
+            event.sigev_signo = signal;
+            event.sigev_notify_thread_id = libc::gettid();
+            let mut timer: libc::timer_t = std::mem::zeroed();
+            if libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) != 0 {
+                return None;
+            }
+            let mut when: libc::itimerspec = std::mem::zeroed();
+            when.it_value.tv_sec = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
+            // Again each 50 ms, in case the first came just before the call.
+            when.it_interval.tv_nsec = 50_000_000;
+            libc::timer_settime(timer, 0, &raw const when, std::ptr::null_mut());
+            Some(Alarm(timer))
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        // SAFETY: the timer was created by `arm` and is deleted once.
+        unsafe { libc::timer_delete(self.0) };
+    }
+}

@@ -1,0 +1,301 @@
+//! Opening the file: what it must be, and the pragmas every connection has, each with its reason.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::file::{self, Found};
+use super::gate::{self, Turn};
+use super::migrate;
+use super::tx::{ReadTx, WriteTx};
+use crate::error::{Error, Result};
+
+/// What to do when the file is not there, and what may be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Make it when it is not there; migrate it when it is old.
+    Create,
+    /// It must be there; migrate it when it is old.
+    Existing,
+    /// It must be there; never changes it. Works on a read-only disk.
+    ReadOnly,
+}
+
+/// One connection to the file.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    turn_file: Option<&'static std::fs::File>,
+}
+
+impl Store {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::WrongFile`] when it is not ours, damaged, or on a network file system;
+    /// [`Error::SchemaTooNew`]; [`Error::Io`]; [`Error::Busy`].
+    pub fn open(path: impl AsRef<Path>, how: Open) -> Result<Store> {
+        let path = path.as_ref();
+        if path.as_os_str().is_empty() {
+            return Err(Error::invalid("--db", "the path is empty"));
+        }
+        let found = file::inspect(path)?;
+        if how != Open::Create && found != Found::Ours {
+            return Err(match found {
+                Found::Nothing => Error::NotFound { what: "file", id: path.display().to_string() },
+                _ => Error::WrongFile {
+                    path: path.to_owned(),
+                    why: "is empty".into(),
+                    hint: Some("`mle run` fills a new file".into()),
+                },
+            });
+        }
+        file::refuse_network(path)?;
+        match how {
+            Open::ReadOnly => Self::open_read_only(path),
+            _ => Self::open_writable(path, found),
+        }
+    }
+
+    fn open_writable(path: &Path, found: Found) -> Result<Store> {
+        if found == Found::Nothing {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
+                && !parent.is_dir()
+            {
+                return Err(Error::io(parent, std::io::ErrorKind::NotFound.into()));
+            }
+            // An exclusive turn needs a file to lock; an empty one is what SQLite itself would make.
+            std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map_err(|error| Error::io(path, error))?;
+        }
+        let turn_file = file::descriptor(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)
+            .map_err(|error| migrate::open_error(error, path))?;
+        set_pragmas(&mut connection, path)?;
+        let store = Store { connection, path: path.to_owned(), turn_file: Some(turn_file) };
+        if found != Found::Ours
+            || migrate::version(&store.connection, path)? < migrate::SCHEMA_VERSION
+        {
+            let _turn = Turn::wait(store.turn_file);
+            store.make_ours()?;
+            migrate::migrate(&store.connection, path)?;
+        }
+        Ok(store)
+    }
+
+    /// The header says it is ours before the journal mode changes, so that a crash here leaves a file we know again.
+    fn make_ours(&self) -> Result<()> {
+        let found: i32 = self.pragma("application_id")?;
+        if found == 0 {
+            self.batch(&format!("PRAGMA application_id = {}", file::APPLICATION_ID))?;
+        }
+        // WAL: readers never wait for writers, and a commit is one append.
+        let mode: String = self
+            .connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(|error| Error::sqlite(error, "PRAGMA journal_mode = WAL"))?;
+        if mode != "wal" {
+            return Err(Error::WrongFile {
+                path: self.path.clone(),
+                why: format!("cannot use write-ahead logging here (journal mode is {mode})"),
+                hint: Some("keep the file on a local disk".into()),
+            });
+        }
+        Ok(())
+    }
+
+    fn open_read_only(path: &Path) -> Result<Store> {
+        let wal = PathBuf::from(format!("{}-wal", path.display()));
+        let has_wal = std::fs::metadata(&wal).is_ok_and(|metadata| metadata.len() > 0);
+        // Reading a WAL file needs a shared-memory file beside it. Where we cannot make one, and no log is left to
+        // read, the file is taken as it stands.
+        let frozen = !has_wal && !folder_is_writable(path);
+        let mut uri = String::from("file:");
+        for byte in path.as_os_str().as_encoded_bytes() {
+            match byte {
+                b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                    uri.push(char::from(*byte))
+                }
+                _ => uri.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        uri.push_str(if frozen { "?immutable=1" } else { "?mode=ro" });
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&uri, flags)
+            .map_err(|error| migrate::open_error(error, path))?;
+        set_pragmas(&mut connection, path)?;
+        let found = migrate::version(&connection, path)?;
+        if found < migrate::SCHEMA_VERSION {
+            return Err(Error::WrongFile {
+                path: path.to_owned(),
+                why: format!("has the older schema version {found}"),
+                hint: Some(
+                    "make it writable and run `mle status --db FILE` once to upgrade it".into(),
+                ),
+            });
+        }
+        Ok(Store { connection, path: path.to_owned(), turn_file: None })
+    }
+
+    /// Returns the path the file was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads in one snapshot.
+    ///
+    /// # Errors
+    /// What `body` returns.
+    pub fn read<T>(&self, body: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+        self.statement("BEGIN")?;
+        let tx = ReadTx::new(&self.connection);
+        let result = body(&tx);
+        let end = self.statement("COMMIT");
+        if end.is_err() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        result
+    }
+
+    /// Writes in one immediate transaction: all of `body` happens, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when others hold the file too long; what `body` returns.
+    pub fn write<T>(&mut self, body: impl FnOnce(&WriteTx<'_>) -> Result<T>) -> Result<T> {
+        let _turn = Turn::wait(self.turn_file);
+        self.statement("BEGIN IMMEDIATE")?;
+        let guard = RollBack(&self.connection);
+        let tx = WriteTx::new(&self.connection);
+        let value = body(&tx)?;
+        self.statement("COMMIT")?;
+        std::mem::forget(guard);
+        Ok(value)
+    }
+
+    /// Returns a number that changes whenever another connection commits.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn data_version(&self) -> Result<i64> {
+        const SQL: &str = "PRAGMA data_version";
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+            .map_err(|error| Error::sqlite(error, SQL))
+    }
+
+    /// Leaves checkpoints to [`Store::checkpoint`], so that none falls into a commit.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn checkpoint_by_hand(&self) -> Result<()> {
+        // Not off: when no one gets to it, the log must still not grow without bound.
+        self.batch("PRAGMA wal_autocheckpoint = 20000")
+    }
+
+    /// Moves what the log holds into the file, as far as no reader is in the way.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn checkpoint(&self) -> Result<()> {
+        const SQL: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+        self.connection.query_row(SQL, [], |_| Ok(())).map_err(|error| Error::sqlite(error, SQL))
+    }
+
+    /// Commits to the disk, not only to the system, from now on (or no longer).
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn set_durable(&self, durable: bool) -> Result<()> {
+        self.batch(if durable {
+            "PRAGMA synchronous = FULL"
+        } else {
+            "PRAGMA synchronous = NORMAL"
+        })
+    }
+
+    /// Copies a consistent state into a new file at `target`, which must not exist.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn copy_to(&self, target: &Path) -> Result<()> {
+        const SQL: &str = "VACUUM INTO ?1";
+        self.connection
+            .execute(SQL, [target.to_string_lossy()])
+            .map(drop)
+            .map_err(|error| Error::sqlite(error, SQL))
+    }
+
+    fn pragma<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<T> {
+        let sql = format!("PRAGMA {name}");
+        self.connection
+            .query_row(&sql, [], |row| row.get(0))
+            .map_err(|error| Error::sqlite(error, &sql))
+    }
+
+    fn batch(&self, sql: &str) -> Result<()> {
+        self.connection.execute_batch(sql).map_err(|error| Error::sqlite(error, sql))
+    }
+
+    fn statement(&self, sql: &'static str) -> Result<()> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.raw_execute())
+            .map(drop)
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+}
+
+/// Rolls back when a body failed or panicked.
+struct RollBack<'a>(&'a Connection);
+
+impl Drop for RollBack<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.execute_batch("ROLLBACK");
+    }
+}
+
+fn set_pragmas(connection: &mut Connection, path: &Path) -> Result<()> {
+    connection
+        .busy_handler(Some(gate::on_busy))
+        .map_err(|error| migrate::open_error(error, path))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    use rusqlite::config::DbConfig;
+    for (option, on) in [
+        // A stranger's file is data: its schema calls no function with side effects, and cannot be edited by hand.
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        // A misspelt column is an error, not a string.
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    ] {
+        connection.set_db_config(option, on).map_err(|error| migrate::open_error(error, path))?;
+    }
+    connection
+        .execute_batch(
+            // NORMAL: a crash of any process loses nothing committed; a power cut may lose the last commits, never the file.
+            // foreign_keys: off by default in SQLite. mmap 0: a torn mapping is a bus error, and a truncated file one too.
+            // temp_store: sorting never leaves a file behind. journal_size_limit: the log shrinks after a burst.
+            "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0;
+             PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -8000;",
+        )
+        .map_err(|error| migrate::open_error(error, path))
+}
+
+fn folder_is_writable(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::ffi::CString::new(folder.as_os_str().as_bytes()).is_ok_and(|text| {
+        // SAFETY: `text` is a C string that outlives the call.
+        unsafe { libc::access(text.as_ptr(), libc::W_OK) == 0 }
+    })
+}

@@ -1,0 +1,178 @@
+//! The two kinds of transaction, and how statements run in them.
+
+use std::ops::Deref;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+
+use crate::clock;
+use crate::error::{Error, Result};
+
+/// A snapshot. `now_ms` is the only time a domain function sees.
+pub struct ReadTx<'a> {
+    connection: &'a Connection,
+    /// When the transaction began (a writer: after it had the lock) [unix ms].
+    pub now_ms: i64,
+}
+
+/// A write transaction: the only writer until it ends.
+pub struct WriteTx<'a>(ReadTx<'a>);
+
+impl<'a> ReadTx<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        ReadTx { connection, now_ms: clock::now_ms() }
+    }
+
+    /// Returns the row of a statement that always has one.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`], also when there is none.
+    pub fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        row: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(params, row))
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+
+    /// Returns the first row, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn maybe<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        row: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(params, row).optional())
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+
+    /// Returns all rows.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_map(params, row)?.collect())
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+
+    /// Calls `row` for each row, without collecting.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut row: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                let mut rows = statement.query(params)?;
+                while let Some(next) = rows.next()? {
+                    row(next)?;
+                }
+                Ok(())
+            })
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+
+    /// Returns the column names of a statement and its rows as values, for tables made of any view.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn table(
+        &self,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<(Vec<String>, Vec<Vec<rusqlite::types::Value>>)> {
+        self.connection
+            .prepare(sql)
+            .and_then(|mut statement| {
+                let names: Vec<String> =
+                    statement.column_names().into_iter().map(str::to_owned).collect();
+                let width = names.len();
+                let rows = statement
+                    .query_map(params, |row| (0..width).map(|i| row.get(i)).collect())?
+                    .collect::<rusqlite::Result<_>>()?;
+                Ok((names, rows))
+            })
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+
+    /// Returns whether a statement only reads.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`] when it is no statement.
+    pub fn is_read_only(&self, sql: &str) -> Result<bool> {
+        self.connection
+            .prepare(sql)
+            .map(|statement| statement.readonly())
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+}
+
+impl<'a> WriteTx<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        WriteTx(ReadTx::new(connection))
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(params))
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+
+    /// Runs an INSERT; returns the new row's id.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn insert(&self, sql: &str, params: impl Params) -> Result<i64> {
+        self.run(sql, params)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// Prepares a statement that is run many times in this transaction.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn prepare<'b>(&'b self, sql: &str) -> Result<rusqlite::CachedStatement<'b>> {
+        self.connection.prepare_cached(sql).map_err(|error| Error::sqlite(error, sql))
+    }
+
+    /// Runs several statements that take no parameters.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn batch(&self, sql: &str) -> Result<()> {
+        self.connection.execute_batch(sql).map_err(|error| Error::sqlite(error, sql))
+    }
+}
+
+impl<'a> Deref for WriteTx<'a> {
+    type Target = ReadTx<'a>;
+
+    fn deref(&self) -> &ReadTx<'a> {
+        &self.0
+    }
+}
