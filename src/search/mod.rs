@@ -1,0 +1,22 @@
+//! Searching: spaces of configurations and the strategies that propose points of them.
+//!
+//! Everything here but the study itself is pure: no file, no clock, no environment. The same space, settings, history
+//! and seed give the same proposal in any process, so a search survives crashes and can be replayed.
+
+pub mod domain;
+mod evaluate;
+pub mod expression;
+pub mod grid;
+pub mod halton;
+mod normal;
+mod parse;
+pub mod random;
+mod sampler;
+pub mod sobol;
+pub mod space;
+pub mod strategy;
+pub mod stream;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;

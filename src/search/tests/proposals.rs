@@ -1,0 +1,313 @@
+//! Proposals: inside the space, the same in any process, even, and exhaustive where they promise to be.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::{complete, every_kind, finite, make, run, settings};
+use crate::search::space::Space;
+use crate::search::strategy::{KNOWN, Past, PastState, strategy};
+
+fn with_bins() -> Map<String, Value> {
+    settings(json!({"bins": 3}))
+}
+
+#[test]
+fn every_strategy_stays_inside_and_forgets_nothing_by_restarting() {
+    for space in [every_kind(), finite()] {
+        for name in KNOWN {
+            let own = if *name == "grid" { with_bins() } else { Map::new() };
+            let make = || strategy(name, &space, &own, 7, Some(40)).unwrap();
+            let history = run(&mut *make(), 40, |point| point.len() as f64);
+            for past in &history {
+                space.check(&past.params).unwrap();
+                let fresh = make().ask(&history, past.number).unwrap().unwrap();
+                assert_eq!(fresh, past.params, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_and_the_state_of_earlier_trials_do_not_matter() {
+    for name in ["random", "sobol", "halton", "grid"] {
+        let history = run(&mut *make(name, &finite(), 3), 6, |_| 0.0);
+        let mut shuffled: Vec<Past> = history.iter().rev().cloned().collect();
+        for past in &mut shuffled {
+            past.state = PastState::Pending;
+        }
+        let one = make(name, &finite(), 3).ask(&history, 6).unwrap();
+        assert_eq!(make(name, &finite(), 3).ask(&shuffled, 6).unwrap(), one, "{name}");
+        assert_eq!(make(name, &finite(), 3).ask(&[], 6).unwrap(), one, "{name}");
+    }
+}
+
+#[test]
+fn a_finite_space_is_met_exactly_once() {
+    for name in KNOWN {
+        for constraint in [None, Some("a != 2 or b == 'y'")] {
+            let constraints = constraint.iter().map(|text| text.to_string()).collect();
+            let space = finite().with_constraints(constraints).unwrap();
+            let history = run(&mut *make(name, &space, 11), 100, |_| 0.0);
+            let keys: HashSet<String> =
+                history.iter().map(|past| space.key(&past.params)).collect();
+            let size = if constraint.is_some() { 7 } else { 9 };
+            assert_eq!((history.len(), keys.len()), (size, size), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_trial_of_ones_own_is_not_proposed_again() {
+    let own = settings(json!({"a": 1, "b": "y"}));
+    for name in KNOWN {
+        let mut strategy = make(name, &finite(), 5);
+        let mut history = vec![complete(0, own.clone(), 0.0)];
+        while let Some(point) = strategy.ask(&history, history.len() as u64).unwrap() {
+            assert_ne!(point, own, "{name}");
+            history.push(complete(history.len() as u64, point, 0.0));
+        }
+        assert_eq!(history.len(), 9, "{name}");
+    }
+}
+
+#[test]
+fn grid_runs_as_the_peer_does() {
+    let space = Space::parse(&json!({
+        "real": {"lrate": {"begin": 0.1, "end": 0.5, "bins": 3}},
+        "integer": {"batch": {"begin": 1, "end": 5, "bins": 4}},
+        "categorical": {"arch": ["mlp", "cnn"]}
+    }))
+    .unwrap();
+    assert_eq!(space.grid_size().unwrap(), 24);
+    let history = run(&mut *make("grid", &space, 0), 100, |_| 0.0);
+    assert_eq!(history.len(), 24);
+    let at = |n: usize| Value::Object(history[n].params.clone());
+    assert_eq!(at(0), json!({"arch": "mlp", "batch": 1, "lrate": 0.1}));
+    assert_eq!(at(1), json!({"arch": "mlp", "batch": 1, "lrate": 0.30000000000000004}));
+    assert_eq!(at(2), json!({"arch": "mlp", "batch": 1, "lrate": 0.5}));
+    assert_eq!(at(3), json!({"arch": "mlp", "batch": 2, "lrate": 0.1}));
+    assert_eq!(at(11), json!({"arch": "mlp", "batch": 5, "lrate": 0.5}));
+    assert_eq!(at(12), json!({"arch": "cnn", "batch": 1, "lrate": 0.1}));
+}
+
+#[test]
+fn bins_follow_the_prior() {
+    let values = |entry: Value| {
+        let space = Space::parse(&json!({"x": entry})).unwrap();
+        let history = run(&mut *make("grid", &space, 0), 100, |_| 0.0);
+        json!(history.iter().map(|past| past.params["x"].clone()).collect::<Vec<_>>())
+    };
+    let log = json!({"type": "real", "low": 0.0001, "high": 1, "prior": "log", "bins": 5});
+    for (value, want) in values(log).as_array().unwrap().iter().zip([1e-4, 1e-3, 1e-2, 0.1, 1.0]) {
+        assert!((value.as_f64().unwrap() / want - 1.0).abs() < 1e-12);
+    }
+    let one = json!({"type": "real", "low": 2, "high": 3, "bins": 1});
+    assert_eq!(values(one), json!([2.0]));
+    let cut = json!({"type": "integer", "low": 1, "high": 3, "bins": 4});
+    assert_eq!(values(cut), json!([1, 2, 3]), "values that coincide are taken once");
+    let log = json!({"type": "integer", "low": 1, "high": 64, "prior": "log", "bins": 7});
+    assert_eq!(values(log), json!([1, 2, 4, 8, 16, 32, 64]));
+    let steps = json!({"type": "real", "low": 0, "high": 1, "step": 0.25, "bins": 3});
+    assert_eq!(values(steps), json!([0.0, 0.5, 1.0]));
+    let bell = json!({"type": "real", "prior": "normal", "mean": 0, "std": 1, "bins": 3});
+    assert_eq!(values(bell.clone()).as_array().unwrap()[1], json!(0.0));
+    let no_bins = Space::parse(&json!({"x": {"type": "real", "low": 0, "high": 1}})).unwrap();
+    let error = strategy("grid", &no_bins, &Map::new(), 0, None).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("parameter x: is a real without bins"));
+    assert!(no_bins.grid_size().is_err());
+}
+
+#[test]
+fn the_coarse_order_is_spread_at_every_stop_and_complete_at_the_end() {
+    let axis = json!({"type": "integer", "low": 0, "high": 9});
+    let space = Space::parse(&json!({"x": axis, "y": axis, "z": axis})).unwrap();
+    let coarse = settings(json!({"order": "coarse"}));
+    let mut grid = strategy("grid", &space, &coarse, 0, None).unwrap();
+    let history = run(&mut *grid, 2000, |_| 0.0);
+    let keys: HashSet<String> = history.iter().map(|past| space.key(&past.params)).collect();
+    assert_eq!((history.len(), keys.len()), (1000, 1000));
+    let units = |history: &[Past]| {
+        let unit = |past: &Past| space.encode(&past.params).into_iter().flatten().collect();
+        history.iter().map(unit).collect::<Vec<Vec<f64>>>()
+    };
+    let random = run(&mut *make("random", &space, 1), 200, |_| 0.0);
+    for count in [10, 20, 50, 100, 200] {
+        let (ours, theirs) = (units(&history[..count]), units(&random[..count]));
+        assert!(discrepancy(&ours) < discrepancy(&theirs), "{count}");
+    }
+    let wrong = settings(json!({"order": "fine"}));
+    assert!(strategy("grid", &space, &wrong, 0, None).is_err());
+}
+
+/// The centred L2 discrepancy (Hickernell 1998), squared.
+fn discrepancy(points: &[Vec<f64>]) -> f64 {
+    let (n, d) = (points.len() as f64, points[0].len());
+    let z = |x: f64| (x - 0.5).abs();
+    let single: f64 = points
+        .iter()
+        .map(|p| p.iter().map(|x| 1.0 + 0.5 * z(*x) - 0.5 * z(*x).powi(2)).product::<f64>())
+        .sum();
+    let pairs: f64 = points
+        .iter()
+        .flat_map(|p| points.iter().map(move |q| (p, q)))
+        .map(|(p, q)| {
+            let factor = |k: usize| 1.0 + 0.5 * z(p[k]) + 0.5 * z(q[k]) - 0.5 * (p[k] - q[k]).abs();
+            (0..d).map(factor).product::<f64>()
+        })
+        .sum();
+    (13.0f64 / 12.0).powi(d as i32) - 2.0 / n * single + pairs / (n * n)
+}
+
+#[test]
+fn quasi_random_points_are_evener_than_random_ones() {
+    for dimensions in [2, 5, 10] {
+        let axis = json!({"type": "real", "low": 0, "high": 1});
+        let names = (0..dimensions).map(|i| (format!("x{i}"), axis.clone()));
+        let space = Space::parse(&Value::Object(names.collect())).unwrap();
+        let mean = |name: &str| {
+            let of_seed = |seed| {
+                let history = run(&mut *make(name, &space, seed), 128, |_| 0.0);
+                let unit = |past: &Past| space.encode(&past.params).into_iter().flatten().collect();
+                discrepancy(&history.iter().map(unit).collect::<Vec<Vec<f64>>>())
+            };
+            (0..5).map(of_seed).sum::<f64>() / 5.0
+        };
+        let random = mean("random");
+        assert!(mean("sobol") < random / 3.0, "{dimensions}: {} {random}", mean("sobol"));
+        assert!(mean("halton") < random / 1.5, "{dimensions}: {} {random}", mean("halton"));
+    }
+}
+
+#[test]
+fn the_bounds_of_sobol_are_told() {
+    let axis = json!({"type": "boolean"});
+    let names = (0..300).map(|i| (format!("x{i}"), axis.clone()));
+    let wide = Space::parse(&Value::Object(names.collect())).unwrap();
+    let refused = |space: &Space, trials| {
+        strategy("sobol", space, &Map::new(), 0, trials).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(refused(&wide, None).contains("has 256 dimensions, the space has 300"));
+    assert!(refused(&every_kind(), Some(70_000)).contains("65536 points"));
+    let late = make("sobol", &every_kind(), 0).ask(&[], 65_536).unwrap_err();
+    assert!(late.to_string().contains("65536 points"));
+    assert!(strategy("halton", &wide, &Map::new(), 0, None).is_err());
+}
+
+#[test]
+fn constraints_are_met_or_refused() {
+    let space = |constraint: &str| {
+        Space::parse(&json!({
+            "hidden": {"type": "integer", "low": 1, "high": 256},
+            "heads": {"type": "integer", "low": 1, "high": 16},
+            "lr": {"type": "real", "low": 0, "high": 1}
+        }))
+        .unwrap()
+        .with_constraints(vec![constraint.into()])
+        .unwrap()
+    };
+    for name in ["random", "sobol", "halton"] {
+        let history = run(&mut *make(name, &space("hidden % heads == 0"), 2), 30, |_| 0.0);
+        assert_eq!(history.len(), 30);
+        for past in history {
+            let (hidden, heads) = (&past.params["hidden"], &past.params["heads"]);
+            assert_eq!(hidden.as_i64().unwrap() % heads.as_i64().unwrap(), 0);
+        }
+        let error = make(name, &space("lr > 2"), 2).ask(&[], 0).unwrap_err().to_string();
+        assert!(error.contains("none of 10000 draws"), "{error}");
+    }
+}
+
+#[test]
+fn random_search_refines_around_its_best() {
+    let space = Space::parse(&json!({
+        "x": {"type": "real", "low": 0, "high": 1},
+        "k": ["a", "b", "c"]
+    }))
+    .unwrap();
+    let own = settings(json!({"refine_after": [20, 40], "refine_top_k": 3}));
+    let mut random = strategy("random", &space, &own, 1, None).unwrap();
+    let history = run(&mut *random, 60, |p| (p["x"].as_f64().unwrap() - 0.3).abs());
+    let spread = |part: &[Past]| {
+        let x = || part.iter().map(|past| past.params["x"].as_f64().unwrap());
+        x().fold(0.0, f64::max) - x().fold(1.0, f64::min)
+    };
+    assert!(spread(&history[..20]) > 0.7);
+    assert!(spread(&history[20..40]) < 0.3);
+    assert!(spread(&history[40..]) < spread(&history[20..40]));
+    let wrong = settings(json!({"refine_top_k": 3}));
+    assert!(strategy("random", &space, &wrong, 1, None).is_err());
+}
+
+#[test]
+fn unknown_names_and_settings_are_refused_with_a_guess() {
+    let refused = |name: &str, own: Value| {
+        let error = strategy(name, &finite(), &settings(own), 0, None).map(|_| ()).unwrap_err();
+        format!("{error} {}", error.hint().unwrap())
+    };
+    assert!(refused("radnom", json!({})).contains("did you mean \"random\""));
+    assert!(refused("simplex", json!({})).contains("random, grid"));
+    assert!(refused("random", json!({"refine_afer": 3})).contains("did you mean \"refine_after\""));
+    assert!(refused("halton", json!({"x": 3})).contains("it has no settings"));
+    assert!(strategy("Random", &finite(), &Map::new(), 0, None).is_ok());
+}
+
+/// Proposals of saved searches: a change here changes every search people have.
+#[test]
+fn proposals_are_pinned() {
+    let space = Space::parse(&json!({
+        "lrate": {"type": "real", "low": 0.001, "high": 1, "prior": "log"},
+        "units": {"type": "integer", "low": 1, "high": 100},
+        "kernel": ["rbf", "poly"],
+        "degree": {"type": "integer", "low": 2, "high": 5, "when": {"kernel": "poly"}}
+    }))
+    .unwrap();
+    for (name, want) in [
+        (
+            "random",
+            [
+                (0.0010770670270738843, 82, Some(4)),
+                (0.34730830242620836, 60, None),
+                (0.0044751171590340965, 33, None),
+            ],
+        ),
+        (
+            "sobol",
+            [
+                (0.05233996268055082, 53, None),
+                (0.0015369695843969412, 25, Some(4)),
+                (0.03137277576628402, 92, None),
+            ],
+        ),
+        (
+            "halton",
+            [
+                (0.0010463405097393358, 51, Some(2)),
+                (0.03308819218877897, 18, None),
+                (0.005884005088471634, 84, Some(4)),
+            ],
+        ),
+    ] {
+        let history = run(&mut *make(name, &space, 42), 3, |_| 0.0);
+        for (past, (lrate, units, degree)) in history.iter().zip(want) {
+            let drawn = past.params["lrate"].as_f64().unwrap();
+            // The last digit of an exponential is the system's.
+            assert!((drawn / lrate - 1.0).abs() < 1e-12, "{name} {drawn}");
+            assert_eq!(past.params["units"], units, "{name}");
+            assert_eq!(past.params.get("degree").and_then(Value::as_u64), degree, "{name}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_seed_and_number_is_inside(seed: u64, number in 0u64..60_000) {
+        let space = every_kind();
+        for name in ["random", "sobol", "halton"] {
+            let point = make(name, &space, seed).ask(&[], number).unwrap().unwrap();
+            prop_assert!(space.contains(&point));
+            prop_assert_eq!(make(name, &space, seed).ask(&[], number).unwrap().unwrap(), point);
+        }
+    }
+}
