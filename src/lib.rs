@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod error;
 pub mod id;
+pub mod metric;
 pub mod search;
 pub mod sql;
 pub mod store;
