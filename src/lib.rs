@@ -5,6 +5,7 @@ pub mod error;
 pub mod id;
 pub mod metric;
 pub mod search;
+pub mod spec;
 pub mod sql;
 pub mod store;
 

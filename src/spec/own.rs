@@ -1,0 +1,313 @@
+//! Our own spec language: short, strict, and the same in YAML, JSON and TOML.
+
+use super::block::{Block, check_name, whole, wrong};
+use super::{
+    Activate, Aggregate, Files, From, Goal, KNOWN_STRATEGIES, Kind, NamedConfig, Objective, Plan,
+    Processing, Resources, Search,
+};
+use super::{configs, launch, space, template, units};
+use crate::error::Result;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// More seeds than one config is run with.
+pub const SEEDS_MAX: usize = 100_000;
+/// More runs, or trials, than one experiment has.
+pub const RUNS_MAX: u64 = 1_000_000;
+
+const KEYS: [&str; 22] = [
+    "name",
+    "purpose",
+    "project",
+    "command",
+    "script",
+    "args",
+    "seeds",
+    "metric",
+    "aggregate",
+    "search",
+    "configs",
+    "base",
+    "resources",
+    "retries",
+    "workers",
+    "env",
+    "cwd",
+    "conda",
+    "venv",
+    "before",
+    "after",
+    "report",
+];
+
+/// How values of several seeds can become one.
+pub const AGGREGATES: [(&str, Aggregate); 6] = [
+    ("mean", Aggregate::Mean),
+    ("p10", Aggregate::P10),
+    ("p25", Aggregate::P25),
+    ("p50", Aggregate::P50),
+    ("p75", Aggregate::P75),
+    ("p90", Aggregate::P90),
+];
+
+/// Reads a spec in our language.
+pub fn plan(document: &Map<String, Value>, origin: &str, files: &dyn Files) -> Result<Plan> {
+    let top = Block::top(origin, document);
+    top.only(&KEYS)?;
+    let cwd = top.filled_text("cwd")?;
+    if let Some(cwd) = cwd.filter(|cwd| !files.is_dir(cwd)) {
+        let error = top.error("cwd", format!("there is no directory `{cwd}`"));
+        return Err(error.with_hint(format!("relative paths start at {}", files.folder())));
+    }
+    let name = match top.name("name")? {
+        Some(name) => name.to_owned(),
+        None => default_name(origin),
+    };
+    let mut plan = Plan::new(&name, Kind::SingleConfig, launch::read(&top, cwd, files)?);
+    plan.cwd = cwd.map(str::to_owned);
+    plan.purpose = top.text("purpose")?.unwrap_or_default().into();
+    if let Some(project) = top.name("project")? {
+        plan.project = project.into();
+    }
+    if let Some(seeds) = seeds(&top, "seeds")? {
+        plan.seeds = seeds;
+        plan.seed_default = false;
+    }
+    plan.objectives = objectives(&top)?;
+    plan.aggregate = top.word("aggregate", "aggregate", &AGGREGATES)?.unwrap_or(Aggregate::Mean);
+    runs(&top, &mut plan, files)?;
+    plan.resources = top.block("resources")?.map_or(Ok(Resources::default()), resources)?;
+    plan.retries = top.count("retries", 0, 1000)?.unwrap_or(0);
+    plan.workers = top.count("workers", 1, 10_000)?;
+    plan.env = env(&top)?;
+    plan.activate = activate(&top)?;
+    for (key, slot) in [("before", &mut plan.before), ("after", &mut plan.after)] {
+        let block = top.block(key)?;
+        *slot = block.map(|block| processing(&block, cwd, &plan.activate, files)).transpose()?;
+    }
+    plan.report = top.boolean("report")?.unwrap_or(false);
+    launch::check(&top, &mut plan)?;
+    Ok(plan)
+}
+
+/// Returns the experiment's name when the spec gives none: that of its file.
+pub fn default_name(origin: &str) -> String {
+    let stem = configs::stem(origin);
+    if check_name(stem).is_ok() { stem.into() } else { "experiment".into() }
+}
+
+/// Reads what is run: a search, a list of configs, or one config.
+fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
+    let (base, base_name) = configs::base(top, "base", files)?;
+    if let Some(block) = top.block("search")? {
+        if top.get("configs").is_some() {
+            return Err(top.error("", "`search` and `configs` exclude each other").with_hint(
+                "a search proposes the configs itself; what they share goes under `base`",
+            ));
+        }
+        plan.kind = Kind::HyperparameterSearch;
+        plan.search = Some(search(&block)?);
+        if plan.objectives.is_empty() {
+            let why = "there is no `metric`: no trial of the search can be called the best";
+            plan.warnings.push(why.into());
+        }
+        (plan.base, plan.base_name) = (base, base_name);
+        let trials = plan.search.as_ref().and_then(|search| search.trials).unwrap_or(1);
+        return check_run_count(top, trials, plan.seeds.len());
+    }
+    plan.configs = match top.get("configs") {
+        Some(_) => configs::list(top, "configs", true, files)?,
+        None => {
+            let name = base_name.clone().unwrap_or_else(|| "config".into());
+            let source = top.get("base").and_then(Value::as_str).map(str::to_owned);
+            vec![NamedConfig { name, params: Map::new(), source }]
+        }
+    };
+    for config in &mut plan.configs {
+        config.params = template::merge(&base, &config.params);
+    }
+    (plan.base, plan.base_name) = (base, base_name);
+    if plan.configs.len() * plan.seeds.len() > 1 {
+        plan.kind = Kind::MultipleConfigs;
+    }
+    check_run_count(top, plan.configs.len() as u64, plan.seeds.len())
+}
+
+/// Refuses more runs than a file is made for.
+pub fn check_run_count(block: &Block, configs: u64, seeds: usize) -> Result<()> {
+    let runs = configs.saturating_mul(seeds as u64);
+    if runs > RUNS_MAX {
+        return Err(block.error("", format!("{runs} runs, more than {RUNS_MAX}")));
+    }
+    Ok(())
+}
+
+/// Reads seeds: a count, or the list itself.
+pub fn seeds(block: &Block, key: &str) -> Result<Option<Vec<i64>>> {
+    let list = match block.get(key) {
+        None => return Ok(None),
+        Some(Value::Array(list)) => list,
+        Some(_) => {
+            let count = block.integer(key, 1, SEEDS_MAX as i64)?;
+            return Ok(count.map(|count| (0..count).collect()));
+        }
+    };
+    if list.is_empty() {
+        return Err(block.error(key, "the list of seeds is empty"));
+    }
+    if list.len() > SEEDS_MAX {
+        return Err(block.error(key, format!("{} seeds, more than {SEEDS_MAX}", list.len())));
+    }
+    let mut seen = std::collections::HashSet::new();
+    let mut seeds = Vec::with_capacity(list.len());
+    for value in list {
+        let seed = whole(value)
+            .ok_or_else(|| wrong(block.origin(), &block.path(key), "whole numbers", value))?;
+        if !seen.insert(seed) {
+            return Err(block.error(key, format!("the seed {seed} is given twice")));
+        }
+        seeds.push(seed);
+    }
+    Ok(Some(seeds))
+}
+
+fn objectives(top: &Block) -> Result<Vec<Objective>> {
+    let (values, many) = match top.get("metric") {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) if list.is_empty() => {
+            return Err(top.error("metric", "the list of metrics is empty"));
+        }
+        Some(Value::Array(list)) => (list.as_slice(), true),
+        Some(value) => (std::slice::from_ref(value), false),
+    };
+    let mut objectives: Vec<Objective> = Vec::new();
+    for (i, value) in values.iter().enumerate() {
+        let key = if many { format!("metric.{i}") } else { "metric".into() };
+        let objective = match value {
+            Value::String(metric) => {
+                check_name(metric).map_err(|why| top.error(&key, why))?;
+                Objective { metric: metric.clone(), goal: Goal::Min, from: From::Last }
+            }
+            Value::Object(_) => objective(&Block::new(top.origin(), top.path(&key), value)?)?,
+            other => {
+                let expected = "the name of a metric, or a mapping with its `name`";
+                return Err(wrong(top.origin(), &top.path(&key), expected, other));
+            }
+        };
+        if objectives.iter().any(|known| known.metric == objective.metric) {
+            let why = format!("the metric `{}` is given twice", objective.metric);
+            return Err(top.error(&key, why));
+        }
+        objectives.push(objective);
+    }
+    Ok(objectives)
+}
+
+fn objective(block: &Block) -> Result<Objective> {
+    block.only(&["name", "goal", "from"])?;
+    block.need("name")?;
+    let goals = [("min", Goal::Min), ("max", Goal::Max)];
+    let froms = [("last", From::Last), ("best", From::Best), ("mean", From::Mean)];
+    Ok(Objective {
+        metric: block.name("name")?.unwrap_or_default().into(),
+        goal: block.word("goal", "goal", &goals)?.unwrap_or(Goal::Min),
+        from: block.word("from", "choice", &froms)?.unwrap_or(From::Last),
+    })
+}
+
+fn search(block: &Block) -> Result<Search> {
+    block.only(&["strategy", "trials", "space", "batch", "seed", "settings"])?;
+    let strategy = block.text("strategy")?.unwrap_or("random");
+    if !KNOWN_STRATEGIES.contains(&strategy) {
+        return Err(block.unknown_value("strategy", "strategy", strategy, &KNOWN_STRATEGIES));
+    }
+    let trials = block.integer("trials", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned);
+    let space = block.need("space").map_err(|error| {
+        error.with_hint("name the parameters, such as `space: {act: [relu, tanh]}`")
+    })?;
+    let space = space::normalise(block.origin(), &block.path("space"), space)?;
+    if strategy == "grid" {
+        check_grid(block, &space)?;
+    } else if trials.is_none() {
+        let error = block.error("", "the key `trials` is missing");
+        return Err(error.with_hint("say how many configs to try, such as `trials: 20`"));
+    }
+    let settings = block.block("settings")?.map_or_else(Map::new, |block| block.map().clone());
+    Ok(Search {
+        strategy: strategy.into(),
+        trials,
+        batch: block.integer("batch", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned),
+        settings,
+        seed: block.integer("seed", 0, i64::MAX)?.unwrap_or(0).cast_unsigned(),
+        targets: space.keys().map(|name| (name.clone(), name.clone())).collect(),
+        space: Value::Object(space),
+    })
+}
+
+/// A grid can only walk through parameters that have finitely many values.
+fn check_grid(block: &Block, space: &Map<String, Value>) -> Result<()> {
+    let endless = |parameter: &Value| {
+        parameter["type"] == "real"
+            && parameter.get("bins").is_none()
+            && parameter.get("step").is_none()
+    };
+    match space.iter().find(|(_, parameter)| endless(parameter)) {
+        Some((name, _)) => Err(block
+            .error(&format!("space.{name}"), "a grid needs `bins` or `step` for a real parameter")
+            .with_hint("add `bins: 5` for five values, both ends included")),
+        None => Ok(()),
+    }
+}
+
+fn resources(block: Block) -> Result<Resources> {
+    block.only(&["cores", "gpus", "memory", "time"])?;
+    let memory = block.get("memory").map(units::memory_mib).transpose();
+    let time = block.get("time").map(units::time_ms).transpose();
+    Ok(Resources {
+        cores: block.count("cores", 1, 65_536)?.unwrap_or(1),
+        gpus: block.count("gpus", 0, 1024)?.unwrap_or(0),
+        memory_mib: memory.map_err(|why| block.error("memory", why))?,
+        time_ms: time.map_err(|why| block.error("time", why))?,
+    })
+}
+
+fn env(top: &Block) -> Result<BTreeMap<String, String>> {
+    let Some(block) = top.block("env")? else { return Ok(BTreeMap::new()) };
+    let mut env = BTreeMap::new();
+    for (name, value) in block.map() {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let why = format!("{name:?} cannot be the name of an environment variable");
+            return Err(block.error("", why));
+        }
+        env.insert(name.clone(), launch::scalar_text(&block, name, value)?);
+    }
+    Ok(env)
+}
+
+fn activate(top: &Block) -> Result<Activate> {
+    match (top.filled_text("conda")?, top.filled_text("venv")?) {
+        (Some(_), Some(_)) => Err(top.error("", "`conda` and `venv` exclude each other")),
+        (Some(name), None) => Ok(Activate::Conda(name.into())),
+        (None, Some(path)) => Ok(Activate::Venv(path.into())),
+        (None, None) => Ok(Activate::None),
+    }
+}
+
+fn processing(
+    block: &Block,
+    cwd: Option<&str>,
+    activate: &Activate,
+    files: &dyn Files,
+) -> Result<Processing> {
+    block.only(&["script", "command", "args", "resources"])?;
+    let launch = launch::read(block, cwd, files)?;
+    if let super::Launch::Template(words) = &launch {
+        let names = template::placeholders(words).map_err(|why| block.error("command", why))?;
+        if let Some(name) = names.iter().find(|name| *name != "exp_dir") {
+            let error = block.error("command", format!("unknown placeholder {{{name}}}"));
+            return Err(error.with_hint("only {exp_dir} is known before and after the runs"));
+        }
+    }
+    let resources = block.block("resources")?.map_or(Ok(Resources::default()), resources)?;
+    Ok(Processing { launch, resources, activate: activate.clone() })
+}
