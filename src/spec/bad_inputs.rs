@@ -33,6 +33,7 @@ fn over(space: &str) -> String {
 #[test]
 fn broken_texts() {
     let deep = "[".repeat(5000);
+    let nested = format!("{{\"a\": {}{}}}", "[".repeat(100), "]".repeat(100));
     for (origin, text, expected) in [
         ("s.yaml", "", "the document is empty"),
         ("s.yaml", "  \n# nothing\n", "the document is empty"),
@@ -56,6 +57,7 @@ fn broken_texts() {
         ("s.yaml", "a:\n\tb: 1\n", "s.yaml:2:"),
         ("s.yaml", "command: x\n---\ncommand: y\n", "s.yaml:3:1: there is a second document"),
         ("s.json", &deep, "s.json:1:"),
+        ("s.json", &nested, "nested more than 64 levels"),
         ("s.yaml", &deep, "s.yaml:1:"),
     ] {
         check(text, origin, &[], &[expected]);
@@ -272,6 +274,7 @@ fn overrides() {
         ("seeds=[1", "--set seeds=[1: unclosed"),
         ("command.x=3", "it has no key `x`"),
         ("configs.7.a=3", "`7` is not in it"),
+        (&format!("{}x=1", "a.".repeat(100_000)), "more than 64"),
         ("sedes=3", "did you mean `seeds`?"),
         ("seeds=0", "must be at least 1"),
     ] {

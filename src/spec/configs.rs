@@ -2,13 +2,15 @@
 
 use super::block::{Block, check_name};
 use super::document;
-use super::{Files, NamedConfig};
+use super::{Files, NamedConfig, template};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// More configs in one experiment than anybody lists.
 pub const CONFIGS_MAX: usize = 100_000;
+/// More than all configs of one experiment take together, as JSON.
+const TOTAL_MAX_BYTES: usize = 256 << 20;
 
 /// Reads a config file named at a key of a spec.
 pub fn load(block: &Block, key: &str, path: &str, files: &dyn Files) -> Result<NamedConfig> {
@@ -145,6 +147,47 @@ pub fn base(
         Some(other) => {
             let expected = "a file name or a mapping";
             Err(super::block::wrong(block.origin(), &block.path(key), expected, other))
+        }
+    }
+}
+
+/// Lays each config on the base.
+pub fn lay_on(block: &Block, base: &Map<String, Value>, configs: &mut [NamedConfig]) -> Result<()> {
+    let size = Value::Object(base.clone()).to_string().len();
+    if size.saturating_mul(configs.len()) > TOTAL_MAX_BYTES {
+        let why = format!("{} configs with a base of {size} bytes are too much", configs.len());
+        return Err(block.error("base", why));
+    }
+    for config in configs {
+        config.params = template::merge(base, &config.params);
+    }
+    Ok(())
+}
+
+/// Refuses parameters that would have to go inside a plain value of the base.
+pub fn check_targets(
+    block: &Block,
+    base: &Map<String, Value>,
+    targets: &BTreeMap<String, String>,
+) -> Result<()> {
+    for (name, target) in targets {
+        let above = target.match_indices('/').map(|(at, _)| &target[..at]);
+        for section in above {
+            if template::lookup(base, section).is_some_and(|value| !value.is_object()) {
+                let why = format!("`{section}` is a plain value in the base config");
+                return Err(block.error(name, why));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Warns of numbers JSON has no place for: a script is handed their names.
+pub fn warn_not_finite(name: &str, config: &Map<String, Value>, warnings: &mut Vec<String>) {
+    for path in template::names(config) {
+        let text = template::lookup(config, &path).and_then(Value::as_str).unwrap_or_default();
+        if [".nan", ".inf", "-.inf"].contains(&text) {
+            warnings.push(format!("`{path}` in `{name}` reaches the script as the text {text:?}"));
         }
     }
 }

@@ -11,6 +11,9 @@ use std::fmt;
 /// The largest spec or config file we read.
 pub const SIZE_MAX_BYTES: usize = 8 << 20;
 
+/// How deep mappings and lists may be nested. What holds a document adds a few levels, and JSON readers stop at 128.
+const DEPTH_MAX: usize = 64;
+
 /// The key under which the TOML library hands over a date.
 const TOML_DATE: &str = "$__toml_private_datetime";
 
@@ -55,13 +58,33 @@ pub fn read(text: &str, origin: &str) -> Result<Map<String, Value>> {
         Value::Object(map) if map.is_empty() => {
             Err(Error::invalid(origin, "the document has no keys"))
         }
-        Value::Object(map) => Ok(map),
+        Value::Object(map) => {
+            check_depth(&map, origin)?;
+            Ok(map)
+        }
         Value::Null => Err(Error::invalid(origin, "the document is empty")),
         other => {
             let why = format!("the document must be a mapping of keys, not {}", describe(&other));
             Err(Error::invalid(origin, why))
         }
     }
+}
+
+fn check_depth(document: &Map<String, Value>, origin: &str) -> Result<()> {
+    let mut open: Vec<(&Value, usize)> = document.values().map(|value| (value, 2)).collect();
+    while let Some((value, depth)) = open.pop() {
+        let inside: Vec<&Value> = match value {
+            Value::Array(list) => list.iter().collect(),
+            Value::Object(map) => map.values().collect(),
+            _ => continue,
+        };
+        if depth > DEPTH_MAX {
+            let why = format!("the document is nested more than {DEPTH_MAX} levels deep");
+            return Err(Error::invalid(origin, why));
+        }
+        open.extend(inside.into_iter().map(|value| (value, depth + 1)));
+    }
+    Ok(())
 }
 
 /// Reads one value as YAML: the right side of `--set key=value`.
@@ -154,7 +177,7 @@ fn position(text: &str, offset: usize) -> (u64, u64) {
 /// `Invalid` naming the text: no `=`, an empty key, a step into something that is no mapping, a value that is no YAML.
 pub fn set(document: &mut Map<String, Value>, overrides: &[String]) -> Result<()> {
     for text in overrides {
-        let what = format!("--set {text}");
+        let what = format!("--set {}", shorten(text));
         let (path, right) = text.split_once('=').ok_or_else(|| {
             Error::invalid(&what, "there is no `=`").with_hint("write --set key.path=value")
         })?;
@@ -163,10 +186,15 @@ pub fn set(document: &mut Map<String, Value>, overrides: &[String]) -> Result<()
             return Err(Error::invalid(&what, "a key of the path is empty")
                 .with_hint("write --set key.path=value"));
         }
+        if steps.len() > DEPTH_MAX {
+            let why = format!("the path has {} steps, more than {DEPTH_MAX}", steps.len());
+            return Err(Error::invalid("--set", why));
+        }
         let value = read_value(right, &what)?;
         let (first, rest) = steps.split_first().expect("split yields at least one step");
         let slot = document.entry(*first).or_insert(Value::Null);
         set_below(slot, first, rest, value).map_err(|why| Error::invalid(&what, why))?;
+        check_depth(document, &what)?;
     }
     Ok(())
 }

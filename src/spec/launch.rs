@@ -77,10 +77,14 @@ fn words(block: &Block, value: &Value) -> Result<Vec<String>> {
 
 /// Reads a mapping of flags and their values.
 pub fn args(block: &Block, key: &str) -> Result<Vec<(String, String)>> {
-    let Some(args) = block.block(key)? else { return Ok(Vec::new()) };
+    block.block(key)?.map_or(Ok(Vec::new()), |args| pairs(&args))
+}
+
+/// Returns the flags of a mapping in its order.
+pub fn pairs(args: &Block) -> Result<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     for (name, value) in args.map() {
-        pairs.push((name.clone(), scalar_text(&args, name, value)?));
+        pairs.push((name.clone(), scalar_text(args, name, value)?));
         if name.trim().is_empty() || name.contains(['\0', '\n']) {
             return Err(args.error("", format!("{name:?} cannot be the name of a flag")));
         }

@@ -25,8 +25,8 @@ mod tests;
 
 pub use document::SIZE_MAX_BYTES;
 pub use plan::{
-    Activate, Aggregate, From, Goal, Kind, Launch, NamedConfig, Objective, Plan, Processing,
-    Resources, Search,
+    Activate, Aggregate, Goal, Kind, Launch, NamedConfig, Objective, Plan, Processing, Resources,
+    Search, ValueFrom,
 };
 pub use template::{fill, script_line};
 

@@ -2,8 +2,8 @@
 
 use super::block::{Block, check_name, whole, wrong};
 use super::{
-    Activate, Aggregate, Files, From, Goal, KNOWN_STRATEGIES, Kind, NamedConfig, Objective, Plan,
-    Processing, Resources, Search,
+    Activate, Aggregate, Files, Goal, KNOWN_STRATEGIES, Kind, NamedConfig, Objective, Plan,
+    Processing, Resources, Search, ValueFrom,
 };
 use super::{configs, launch, space, template, units};
 use crate::error::Result;
@@ -87,6 +87,7 @@ pub fn plan(document: &Map<String, Value>, origin: &str, files: &dyn Files) -> R
     }
     plan.report = top.boolean("report")?.unwrap_or(false);
     launch::check(&top, &mut plan)?;
+    plan.warn_not_finite();
     Ok(plan)
 }
 
@@ -106,7 +107,9 @@ fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
             ));
         }
         plan.kind = Kind::HyperparameterSearch;
-        plan.search = Some(search(&block)?);
+        let search = search(&block)?;
+        configs::check_targets(&block, &base, &search.targets)?;
+        plan.search = Some(search);
         if plan.objectives.is_empty() {
             let why = "there is no `metric`: no trial of the search can be called the best";
             plan.warnings.push(why.into());
@@ -123,9 +126,7 @@ fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
             vec![NamedConfig { name, params: Map::new(), source }]
         }
     };
-    for config in &mut plan.configs {
-        config.params = template::merge(&base, &config.params);
-    }
+    configs::lay_on(top, &base, &mut plan.configs)?;
     (plan.base, plan.base_name) = (base, base_name);
     if plan.configs.len() * plan.seeds.len() > 1 {
         plan.kind = Kind::MultipleConfigs;
@@ -186,7 +187,7 @@ fn objectives(top: &Block) -> Result<Vec<Objective>> {
         let objective = match value {
             Value::String(metric) => {
                 check_name(metric).map_err(|why| top.error(&key, why))?;
-                Objective { metric: metric.clone(), goal: Goal::Min, from: From::Last }
+                Objective { metric: metric.clone(), goal: Goal::Min, from: ValueFrom::Last }
             }
             Value::Object(_) => objective(&Block::new(top.origin(), top.path(&key), value)?)?,
             other => {
@@ -207,11 +208,11 @@ fn objective(block: &Block) -> Result<Objective> {
     block.only(&["name", "goal", "from"])?;
     block.need("name")?;
     let goals = [("min", Goal::Min), ("max", Goal::Max)];
-    let froms = [("last", From::Last), ("best", From::Best), ("mean", From::Mean)];
+    let froms = [("last", ValueFrom::Last), ("best", ValueFrom::Best), ("mean", ValueFrom::Mean)];
     Ok(Objective {
         metric: block.name("name")?.unwrap_or_default().into(),
         goal: block.word("goal", "goal", &goals)?.unwrap_or(Goal::Min),
-        from: block.word("from", "choice", &froms)?.unwrap_or(From::Last),
+        from: block.word("from", "choice", &froms)?.unwrap_or(ValueFrom::Last),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The plan: plain data, the same in memory and as JSON in the file.
 
-use super::template;
+use super::{configs, template};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -92,6 +92,16 @@ impl Plan {
             warnings: Vec::new(),
         }
     }
+
+    /// Warns of numbers in configs that JSON has no place for.
+    pub(super) fn warn_not_finite(&mut self) {
+        for config in &self.configs {
+            configs::warn_not_finite(&config.name, &config.params, &mut self.warnings);
+        }
+        if self.search.is_some() {
+            configs::warn_not_finite("base", &self.base, &mut self.warnings);
+        }
+    }
 }
 
 /// The sort of an experiment.
@@ -142,7 +152,7 @@ pub struct Objective {
     /// Which direction is better.
     pub goal: Goal,
     /// Which point of the series counts.
-    pub from: From,
+    pub from: ValueFrom,
 }
 
 /// Which values are better.
@@ -158,7 +168,7 @@ pub enum Goal {
 /// Which value stands for a series of points.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub enum From {
+pub enum ValueFrom {
     /// The last point.
     Last,
     /// The best point.

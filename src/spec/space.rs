@@ -229,7 +229,7 @@ fn check_choices(origin: &str, path: &str, choices: &[Value], least: usize) -> R
 }
 
 /// Returns a text equal for equal values: 1 and 1.0 are one choice.
-fn same_number(value: &Value) -> String {
+pub fn same_number(value: &Value) -> String {
     whole(value).map_or_else(|| value.to_string(), |number| number.to_string())
 }
 

@@ -88,7 +88,8 @@ fn a_search_says_all_of_it() {
         (plan.seeds.as_slice(), plan.seed_default, plan.pass_seed),
         ([0, 1, 2].as_slice(), false, true)
     );
-    let objective = Objective { metric: "test_accuracy".into(), goal: Goal::Max, from: From::Best };
+    let objective =
+        Objective { metric: "test_accuracy".into(), goal: Goal::Max, from: ValueFrom::Best };
     assert_eq!(plan.objectives, [objective]);
     let search = plan.search.as_ref().unwrap();
     assert_eq!((search.trials, search.batch, search.seed), (Some(12), Some(4), 7));
@@ -165,6 +166,7 @@ fn yaml_words_stay_words() {
     );
     let expected = json!({"a": "yes", "b": "no", "c": "on", "d": 0.001, "e": ".inf", "f": true, "g": "00:10:00"});
     assert_eq!(Value::Object(plan.configs[0].params.clone()), expected);
+    assert_eq!(plan.warnings, ["`e` in `config` reaches the script as the text \".inf\""]);
 }
 
 #[test]
@@ -265,11 +267,11 @@ param_search_args:
     search_schedule: sync
     search_params:
       real: {lrate: {begin: 1.0e-4, end: "1e-1", prior: log-uniform}}
-      categorical: {"model:act": [relu, tanh], "train:opt/name": [sgd, adam]}
+      categorical: {"model:act": [relu, tanh, relu], "train:opt/name": [sgd, adam]}
       integer: {n: {begin: 2, end: 2, prior: uniform}}
     search_config: {refine_after: 5}
 single_job_args: {job_name: demo, num_logical_cores: 2, num_gpus: 0, time_per_job: "00:01:00", env_name: myenv,
-                  use_conda_venv: true, partition: gpu, memory_per_cpu: 500, extra_cmd_line_input: {deep: true, k: 2}, num_gpu: 1}
+                  use_conda_venv: true, partition: gpu, memory_per_cpu: 500, extra_cmd_line_input: {deep: true, k: 2, n: null}, num_gpu: 1}
 pre_processing_args:  {processing_fname: prep.py, processing_job_args: {num_logical_cores: 1}, extra_cmd_line_input: {data: raw}}
 post_processing_args: {processing_fname: train.py, processing_job_args: {}, extra_cmd_line_input: {figures_dir: figures}}
 "#;
@@ -281,9 +283,14 @@ fn a_toolbox_search_runs_unchanged() {
     assert_eq!(plan.kind, Kind::HyperparameterSearch);
     assert_eq!(plan.experiment_dir.as_deref(), Some("experiments/demo"));
     assert_eq!((&plan.seeds, plan.aggregate, plan.report), (&vec![11, 2], Aggregate::P50, true));
-    let objective = Objective { metric: "test_loss".into(), goal: Goal::Min, from: From::Best };
+    let objective =
+        Objective { metric: "test_loss".into(), goal: Goal::Min, from: ValueFrom::Best };
     assert_eq!(plan.objectives, [objective]);
-    let args = vec![("deep".to_owned(), "True".to_owned()), ("k".to_owned(), "2".to_owned())];
+    let args = vec![
+        ("deep".to_owned(), "True".to_owned()),
+        ("k".to_owned(), "2".to_owned()),
+        ("n".to_owned(), "None".to_owned()),
+    ];
     assert_eq!(plan.launch, Launch::Script { script: "train.py".into(), args });
     let needs = Resources { cores: 2, gpus: 0, memory_mib: Some(1000), time_ms: Some(3_600_000) };
     assert_eq!(plan.resources, needs);
@@ -314,6 +321,7 @@ fn a_toolbox_search_runs_unchanged() {
     for part in [
         "`single_job_args.partition` has no effect on this machine",
         "`single_job_args.num_gpu` is ignored; did you mean `num_gpus`?",
+        "names a choice twice",
         "search_config.search_config.refine_after` has no effect",
     ] {
         assert!(text.contains(part), "{part} in {text}");
@@ -383,4 +391,52 @@ fn equal_names_of_configs_are_told_apart() {
     let plan = parse(text, "s.yaml", &[], &shelf).unwrap();
     let names: Vec<&str> = plan.configs.iter().map(|config| config.name.as_str()).collect();
     assert_eq!(names, ["x_c", "x_c_2", "c", "c_2"]);
+}
+
+#[test]
+fn yaml_merges_anchors_and_takes_any_scalar_as_a_key() {
+    let plan = plan(
+        "command: [x, '{config}']\r\nbase: {a: &a {x: 1, y: 2}, b: {<<: *a, y: 3}, 1: one, true: t}\r\n",
+    );
+    let expected = json!({"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "1": "one", "true": "t"});
+    assert_eq!(Value::Object(plan.configs[0].params.clone()), expected);
+}
+
+#[test]
+fn the_bell_priors_may_be_open() {
+    let plan = plan(
+        "command: [x, '{config}']\nmetric: loss\nsearch: {trials: 2, space: {a: {type: real, prior: normal, mean: 0, std: 2}, \
+         b: {type: boolean, choices: [true], when: {a: 0.5}}}}\n",
+    );
+    let space = plan.search.unwrap().space;
+    assert_eq!(space["a"], json!({"type": "real", "prior": "normal", "mean": 0, "std": 2}));
+}
+
+proptest::proptest! {
+    /// Whatever is cut out of or put into a good spec, the answer is a plan or a sentence, never a panic.
+    #[test]
+    fn damaged_specs_are_answered(
+        start in 0usize..900, length in 0usize..40, put in "[-\\[\\]{}:,.\"'&*!|>#% \n\ta-c0-9é]{0,6}", toolbox: bool,
+    ) {
+        let text: Vec<char> = if toolbox { TOOLBOX } else { SEARCH }.chars().collect();
+        let start = start % text.len();
+        let end = (start + length).min(text.len());
+        let [before, after] = [&text[..start], &text[end..]].map(String::from_iter);
+        let damaged = format!("{before}{put}{after}");
+        let overrides = [put];
+        for origin in ["s.yaml", "s.json", "s.toml"] {
+            for overrides in [&overrides[..], &[]] {
+                match parse(&damaged, origin, overrides, &shelf()) {
+                    Ok(plan) => {
+                        let stored = serde_json::to_string(&plan).unwrap();
+                        proptest::prop_assert_eq!(serde_json::from_str::<Plan>(&stored).unwrap(), plan);
+                    }
+                    Err(error) => {
+                        let text = error.to_string();
+                        proptest::prop_assert!(text.contains(origin) || text.contains("--set"), "{text}");
+                    }
+                }
+            }
+        }
+    }
 }

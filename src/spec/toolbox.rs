@@ -128,6 +128,7 @@ pub fn plan(document: &Map<String, Value>, origin: &str, files: &dyn Files) -> R
         *slot = block.map(|block| processing(&block, files, &mut warnings)).transpose()?;
     }
     plan.warnings = warnings;
+    plan.warn_not_finite();
     Ok(plan)
 }
 
@@ -218,19 +219,21 @@ fn activate(block: &Block, warnings: &mut Vec<String>) -> Result<Activate> {
     }
 }
 
-/// Reads extra flags; booleans are spelt as Python prints them, as that is what the scripts got so far.
+/// Reads extra flags; what is no text is spelt as Python prints it, as that is what the scripts got so far.
 fn extra_args(block: &Block) -> Result<Vec<(String, String)>> {
-    let args = launch::args(block, "extra_cmd_line_input")?;
-    let map = block.get("extra_cmd_line_input").and_then(Value::as_object);
-    let python = |(name, text): (String, String)| {
-        let text = match map.and_then(|map| map.get(&name)) {
-            Some(Value::Bool(true)) => "True".into(),
-            Some(Value::Bool(false)) => "False".into(),
-            _ => text,
-        };
-        (name, text)
+    let key = "extra_cmd_line_input";
+    let Some(mut map) = block.block(key)?.map(|args| args.map().clone()) else {
+        return Ok(Vec::new());
     };
-    Ok(args.into_iter().map(python).collect())
+    for value in map.values_mut() {
+        match value {
+            Value::Null => *value = "None".into(),
+            Value::Bool(true) => *value = "True".into(),
+            Value::Bool(false) => *value = "False".into(),
+            _ => {}
+        }
+    }
+    launch::pairs(&Block::new(block.origin(), block.path(key), &Value::Object(map))?)
 }
 
 fn processing(block: &Block, files: &dyn Files, warnings: &mut Vec<String>) -> Result<Processing> {

@@ -4,7 +4,7 @@ use super::block::{Block, check_name, whole, wrong};
 use super::document::describe;
 use super::own::{AGGREGATES, RUNS_MAX, check_run_count};
 use super::toolbox::{flag, need_block, seeds};
-use super::{Aggregate, From, Goal, Objective, Plan, Search, space};
+use super::{Aggregate, Goal, Objective, Plan, Search, ValueFrom, configs, space};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -59,6 +59,7 @@ pub fn search(
     let params = need_block(&config, "search_params")?;
     let space = translate(&params, strategy == "grid", warnings)?;
     let targets = targets(&params, &space, base)?;
+    configs::check_targets(&params, base, &targets)?;
     plan.search = Some(Search {
         strategy: strategy.into(),
         trials: Some(trials),
@@ -100,8 +101,8 @@ fn logging(block: &Block, plan: &mut Plan, warnings: &mut Vec<String>) -> Result
     }
     let maximise = flag(block, "max_objective")?.unwrap_or(true);
     let goal = if maximise { Goal::Max } else { Goal::Min };
-    let types = [("final", From::Last), ("best", From::Best), ("mean", From::Mean)];
-    let from = block.word("problem_type", "problem type", &types)?.unwrap_or(From::Last);
+    let types = [("final", ValueFrom::Last), ("best", ValueFrom::Best), ("mean", ValueFrom::Mean)];
+    let from = block.word("problem_type", "problem type", &types)?.unwrap_or(ValueFrom::Last);
     plan.aggregate =
         block.word("aggregate_seeds", "aggregate", &AGGREGATES)?.unwrap_or(Aggregate::Mean);
     let metrics = match block.need("eval_metrics")? {
@@ -183,7 +184,7 @@ fn translate(params: &Block, grid: bool, warnings: &mut Vec<String>) -> Result<M
                 return Err(block.error("", why));
             }
             let parameter = match kind.as_str() {
-                "categorical" => categorical(&block, name, value)?,
+                "categorical" => categorical(&block, name, value, warnings)?,
                 _ => {
                     let path = block.path(name);
                     let block = Block::new(block.origin(), path, value)?;
@@ -197,14 +198,25 @@ fn translate(params: &Block, grid: bool, warnings: &mut Vec<String>) -> Result<M
     space::normalise(params.origin(), &params.path(""), &Value::Object(space))
 }
 
-fn categorical(block: &Block, name: &str, value: &Value) -> Result<Value> {
-    let choices = match value {
-        Value::Array(choices) => choices.clone(),
+fn categorical(
+    block: &Block,
+    name: &str,
+    value: &Value,
+    warnings: &mut Vec<String>,
+) -> Result<Value> {
+    let given = match value {
+        Value::Array(choices) => choices.as_slice(),
         Value::Null | Value::Object(_) => {
             return Err(wrong(block.origin(), &block.path(name), "a list of choices", value));
         }
-        value => vec![value.clone()],
+        value => std::slice::from_ref(value),
     };
+    let mut seen = std::collections::HashSet::new();
+    let new = |choice: &&Value| seen.insert(space::same_number(choice));
+    let choices: Vec<Value> = given.iter().filter(new).cloned().collect();
+    if choices.len() < given.len() {
+        warnings.push(format!("key `{}` names a choice twice: it counts once", block.path(name)));
+    }
     Ok(space::pairs([("type", "categorical".into()), ("choices", Value::Array(choices))]))
 }
 
