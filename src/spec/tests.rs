@@ -440,3 +440,22 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_search_reads_every_space_that_passes() {
+    assert_eq!(KNOWN_STRATEGIES, crate::search::strategy::KNOWN);
+    for (text, n) in [(SEARCH, 2), (TOOLBOX, 4)] {
+        let space = plan(text).search.unwrap().space;
+        let read = crate::search::space::Space::parse(&space).unwrap();
+        assert_eq!(read.params().len(), n);
+    }
+    let all = "command: [x, '{config}']\nmetric: loss\nsearch:\n  trials: 2\n  space:\n\
+         \x20   o: {type: categorical, choices: [a, b]}\n\
+         \x20   p/q: {type: real, low: 1, high: 2, prior: lognormal, when: {o: b}}\n\
+         \x20   n: {type: integer, low: 1, high: 9, bins: 3}\n\
+         \x20   r: {type: real, prior: normal, mean: 0, std: 1}\n\
+         \x20   s: {type: ordinal, choices: [s, m]}\n\
+         \x20   f: {type: boolean}\n    k: 3\n";
+    let space = plan(all).search.unwrap().space;
+    assert_eq!(crate::search::space::Space::parse(&space).unwrap().params().len(), 7);
+}
