@@ -59,16 +59,29 @@ CREATE TABLE experiment (
     CHECK ((state IN ('complete', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
     CHECK (state <> 'running' OR started_at_ms IS NOT NULL)
 ) STRICT;
--- Serves protocol.sql: list_experiments (newest first, without the deleted).
+-- Serves protocol.sql: ids_of_all (newest first, without the deleted).
 CREATE INDEX experiment_for_list ON experiment (id) WHERE deleted_at_ms IS NULL;
 -- Serves protocol.sql: open_experiments.
 CREATE INDEX experiment_open ON experiment (id) WHERE state IN ('planned', 'running', 'paused');
+-- Serve protocol.sql: ids_by_state, ids_by_project, ids_by_kind, at any number of experiments.
+CREATE INDEX experiment_for_state ON experiment (state, id) WHERE deleted_at_ms IS NULL;
+CREATE INDEX experiment_for_project ON experiment (project, id) WHERE deleted_at_ms IS NULL;
+CREATE INDEX experiment_for_kind ON experiment (kind, id) WHERE deleted_at_ms IS NULL;
+-- Serves protocol.sql: ids_deleted.
+CREATE INDEX experiment_deleted ON experiment (id) WHERE deleted_at_ms IS NOT NULL;
+-- Serves protocol.sql: latest_by_name.
+CREATE INDEX experiment_for_name ON experiment (name, id);
+-- Serve artifact.sql: delete_unused_blobs, which must not look through all experiments for each blob.
+CREATE INDEX experiment_for_diff ON experiment (git_diff_blob) WHERE git_diff_blob IS NOT NULL;
+CREATE INDEX experiment_for_script ON experiment (script_blob) WHERE script_blob IS NOT NULL;
 
 CREATE TABLE tag (
     experiment_id INTEGER NOT NULL REFERENCES experiment (id) ON DELETE CASCADE,
     name          TEXT    NOT NULL CHECK (name <> ''),
     PRIMARY KEY (experiment_id, name)
 ) STRICT, WITHOUT ROWID;
+-- Serves protocol.sql: ids_by_tag.
+CREATE INDEX tag_for_list ON tag (name, experiment_id);
 
 CREATE TABLE note (
     id            INTEGER PRIMARY KEY,
@@ -164,8 +177,8 @@ CREATE TABLE run (
 CREATE INDEX run_for_experiment ON run (experiment_id, config_id);
 -- Serves search.sql: runs_of_trial.
 CREATE INDEX run_for_trial ON run (trial_id) WHERE trial_id IS NOT NULL;
--- Serves protocol.sql: count_open_runs.
-CREATE INDEX run_open ON run (experiment_id) WHERE state IN ('waiting', 'running');
+-- Serves protocol.sql: count_open_runs, list_experiments, which count by state without touching a run.
+CREATE INDEX run_for_state ON run (experiment_id, state);
 -- Serves report.sql: best_runs, at any number of runs.
 CREATE INDEX run_for_best ON run (experiment_id, value) WHERE value IS NOT NULL;
 

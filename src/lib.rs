@@ -1,9 +1,11 @@
 //! Machine-learning experiments in one SQLite file.
 
+pub mod blob;
 pub mod clock;
 pub mod error;
 pub mod id;
 pub mod metric;
+pub mod protocol;
 pub mod search;
 pub mod spec;
 pub mod sql;
