@@ -422,7 +422,9 @@ CREATE TABLE artifact (
 CREATE INDEX artifact_for_run ON artifact (run_id, kind, id) WHERE run_id IS NOT NULL;
 -- Serves artifact.sql: list_artifacts_of_experiment.
 CREATE INDEX artifact_for_experiment ON artifact (experiment_id, kind, id) WHERE experiment_id IS NOT NULL;
--- Serves artifact.sql: unused_blobs.
+-- Serves artifact.sql: latest_artifact_by_name.
+CREATE INDEX artifact_for_name ON artifact (name, id);
+-- Serves artifact.sql: delete_unused_blobs.
 CREATE INDEX artifact_for_blob ON artifact (blob_id) WHERE blob_id IS NOT NULL;
 
 CREATE TABLE event (

@@ -1,5 +1,6 @@
 //! Machine-learning experiments in one SQLite file.
 
+pub mod artifact;
 pub mod blob;
 pub mod clock;
 pub mod error;
@@ -10,5 +11,6 @@ pub mod search;
 pub mod spec;
 pub mod sql;
 pub mod store;
+mod words;
 
 pub use error::{Error, Result};

@@ -1,48 +1,6 @@
 //! The words of the protocol's columns as types: each enum is the CHECK list of its column.
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-
-use crate::error::{Error, Result, did_you_mean};
-
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident, $noun:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-
-        impl $name {
-            /// All of them, in the order of the column's CHECK list.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-
-            /// Returns the word that stands in the file.
-            pub const fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word,)* }
-            }
-        }
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-        impl std::str::FromStr for $name {
-            type Err = Error;
-            fn from_str(word: &str) -> Result<Self> {
-                $name::ALL.iter().copied().find(|it| it.as_str() == word)
-                    .ok_or_else(|| unknown($noun, word, &[$($word,)*]))
-            }
-        }
-        impl ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(self.as_str().into())
-            }
-        }
-        impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                value.as_str()?.parse().map_err(|error| FromSqlError::Other(Box::new(error)))
-            }
-        }
-    )*};
-}
+use crate::words::words;
 
 words! {
     /// What an experiment is made of.
@@ -123,14 +81,6 @@ words! {
         P75 = "p75"
         /// Their 90th percentile.
         P90 = "p90"
-    }
-}
-
-fn unknown(what: &str, word: &str, known: &[&str]) -> Error {
-    let error = Error::invalid(what, format!("\"{word}\" is none of {}", known.join(", ")));
-    match did_you_mean(word, known.iter().copied()) {
-        Some(meant) => error.with_hint(format!("did you mean \"{meant}\"?")),
-        None => error,
     }
 }
 
