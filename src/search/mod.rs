@@ -14,9 +14,11 @@ pub mod random;
 mod sampler;
 pub mod sobol;
 pub mod space;
+mod start;
 pub mod strategy;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+pub mod tpe;
 mod tree;
 mod write;

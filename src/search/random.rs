@@ -21,9 +21,10 @@ pub struct Random {
     refine_top_k: usize,
 }
 
-struct Draws {
-    dimensions: usize,
-    seed: u64,
+/// A stream of its own for every trial number and attempt.
+pub(crate) struct Draws {
+    pub(crate) dimensions: usize,
+    pub(crate) seed: u64,
 }
 
 impl Points for Draws {

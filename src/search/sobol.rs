@@ -20,9 +20,17 @@ pub struct Sobol {
     sampler: Sampler<Sequence>,
 }
 
-struct Sequence {
+pub(crate) struct Sequence {
     dimensions: u32,
     seed: u64,
+}
+
+impl Sequence {
+    /// Returns the sequence, or `None` for more dimensions than it has.
+    pub(crate) fn new(dimensions: usize, seed: u64) -> Option<Sequence> {
+        let dimensions = u32::try_from(dimensions).ok()?;
+        (dimensions <= sobol_burley::NUM_DIMENSIONS).then_some(Sequence { dimensions, seed })
+    }
 }
 
 impl Points for Sequence {
@@ -53,16 +61,15 @@ impl Sobol {
         trials: Option<u64>,
     ) -> Result<Sobol> {
         allow_settings("sobol", settings, &[])?;
-        let most = sobol_burley::NUM_DIMENSIONS;
-        let Some(dimensions) = u32::try_from(space.dimensions()).ok().filter(|own| *own <= most)
-        else {
+        let Some(sequence) = Sequence::new(space.dimensions(), seed) else {
+            let most = sobol_burley::NUM_DIMENSIONS;
             let why = format!("has {most} dimensions, the space has {}", space.dimensions());
             return Err(Error::invalid("strategy sobol", why).with_hint("use halton or random"));
         };
         if trials.is_some_and(|trials| trials > POINTS_MAX) {
             return Err(too_many());
         }
-        Ok(Sobol { sampler: Sampler::new(space, Sequence { dimensions, seed }, seed) })
+        Ok(Sobol { sampler: Sampler::new(space, sequence, seed) })
     }
 }
 

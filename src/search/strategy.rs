@@ -7,10 +7,11 @@ use super::halton::Halton;
 use super::random::Random;
 use super::sobol::Sobol;
 use super::space::{Space, suggest};
+use super::tpe::Tpe;
 use crate::{Error, Result};
 
 /// The strategies by name.
-pub const KNOWN: &[&str] = &["random", "grid", "sobol", "halton"];
+pub const KNOWN: &[&str] = &["random", "grid", "sobol", "halton", "tpe"];
 
 /// How a trial stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +86,7 @@ pub fn strategy(
         "grid" => Box::new(Grid::new(space, settings)?),
         "sobol" => Box::new(Sobol::new(space, settings, seed, trials)?),
         "halton" => Box::new(Halton::new(space, settings, seed)?),
+        "tpe" => Box::new(Tpe::new(space, settings, seed)?),
         other => {
             let error = Error::invalid("strategy", format!("\"{name}\" is not known"))
                 .with_hint(format!("strategies are {}", KNOWN.join(", ")));

@@ -1,6 +1,7 @@
 //! Tests of spaces and strategies as their callers meet them.
 
 mod expressions;
+mod optima;
 mod proposals;
 mod spaces;
 
