@@ -95,3 +95,8 @@ WHERE s.run_id = :run ORDER BY s.id;
 SELECT s.id, m.name, s.kind, s.n, s.nan, s.first, s.last, s.last_step, s.min, s.max, s.sum
 FROM metric m JOIN series s ON s.run_id = :run AND s.metric_id = m.id
 WHERE m.name = :name;
+
+-- name: origin_of_run
+SELECT e.kind, r.state, r.experiment_id, r.config_id
+FROM run r JOIN experiment e ON e.id = r.experiment_id
+WHERE r.id = :run;

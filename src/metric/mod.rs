@@ -8,6 +8,7 @@
 //! counts in `n` and `nan` of the series only; `bucket.n` counts numbers. Infinities are numbers.
 
 mod append;
+mod logger;
 mod many;
 mod read;
 mod rows;
@@ -19,9 +20,9 @@ mod supersede;
 mod tests;
 
 pub use append::{Appended, Appender, append};
+pub use logger::{Logger, LoggerOptions};
 pub use read::{
-    Final, Goal, Series, Summary, Thin, final_value, series, summary, texts, thin, timed_series,
-    vectors,
+    Series, Summary, Thin, final_value, series, summary, texts, thin, timed_series, vectors,
 };
 pub use supersede::supersede;
 

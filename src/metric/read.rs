@@ -3,6 +3,7 @@
 use super::{Kind, PAGE};
 use crate::error::Result;
 use crate::id::RunId;
+use crate::protocol::{Goal, ValueFrom};
 use crate::sql::named;
 use crate::store::{ReadTx, Row, named_params};
 
@@ -50,26 +51,6 @@ pub struct Summary {
     pub max: Option<f64>,
     /// The mean of the numbers.
     pub mean: Option<f64>,
-}
-
-/// Which number of a series a run is valued by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Final {
-    /// The last point.
-    Last,
-    /// The best number.
-    Best,
-    /// The mean of the numbers.
-    Mean,
-}
-
-/// Which direction is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// Smaller.
-    Min,
-    /// Larger.
-    Max,
 }
 
 /// Some consecutive points of a series, for a chart.
@@ -140,7 +121,7 @@ pub fn final_value(
     tx: &ReadTx<'_>,
     run: RunId,
     metric: &str,
-    from: Final,
+    from: ValueFrom,
     goal: Goal,
 ) -> Result<Option<f64>> {
     let Some((id, summary)) = find(tx, run, metric)? else { return Ok(None) };
@@ -149,11 +130,11 @@ pub fn final_value(
     }
     let value = match (from, goal) {
         // The summary knows the last number; the last point may have come after it.
-        (Final::Last, _) if summary.nan > 0 => return last_point(tx, run, id),
-        (Final::Last, _) => summary.last,
-        (Final::Best, Goal::Min) => summary.min,
-        (Final::Best, Goal::Max) => summary.max,
-        (Final::Mean, _) => summary.mean,
+        (ValueFrom::Last, _) if summary.nan > 0 => return last_point(tx, run, id),
+        (ValueFrom::Last, _) => summary.last,
+        (ValueFrom::Best, Goal::Min) => summary.min,
+        (ValueFrom::Best, Goal::Max) => summary.max,
+        (ValueFrom::Mean, _) => summary.mean,
     };
     Ok(Some(value.unwrap_or(f64::NAN)))
 }

@@ -1,20 +1,21 @@
 use super::*;
 use crate::id::{JobId, RunId};
+use crate::protocol::{Goal, ValueFrom};
 use crate::store::{Open, Store, params};
 
 /// A file with one run (and, when asked, a running job of it).
-pub(super) struct Lab {
-    pub(super) folder: tempfile::TempDir,
-    pub(super) store: Store,
-    pub(super) run: RunId,
+struct Lab {
+    store: Store,
+    run: RunId,
+    _folder: tempfile::TempDir,
 }
 
 impl Lab {
-    pub(super) fn new() -> Lab {
+    fn new() -> Lab {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path().join("x.db"), Open::Create).unwrap();
         let run = store.write(add_run).unwrap();
-        Lab { folder, store, run }
+        Lab { store, run, _folder: folder }
     }
 
     fn append(&mut self, attempt: i64, updates: &[Update]) {
@@ -59,7 +60,7 @@ impl Lab {
     }
 }
 
-pub(super) fn add_run(tx: &crate::store::WriteTx<'_>) -> Result<RunId> {
+fn add_run(tx: &crate::store::WriteTx<'_>) -> Result<RunId> {
     let experiment = tx.insert(
         "INSERT INTO experiment (uid, name, kind, state, created_at_ms, started_at_ms, changed_at_ms)
          VALUES (?1, 'x', 'log', 'running', 0, 0, 0)",
@@ -117,8 +118,8 @@ fn nan_and_infinities_come_back() {
     let last = |from| {
         lab.store.read(|tx| final_value(tx, lab.run, "loss", from, Goal::Min)).unwrap().unwrap()
     };
-    assert!(last(Final::Last).is_nan());
-    assert_eq!(last(Final::Best), -inf);
+    assert!(last(ValueFrom::Last).is_nan());
+    assert_eq!(last(ValueFrom::Best), -inf);
     lab.check();
 }
 

@@ -1,0 +1,197 @@
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::metric::{series, texts};
+use crate::protocol::{Goal, Objective};
+use crate::store::Open;
+
+fn options() -> LoggerOptions {
+    LoggerOptions { name: "test".into(), from_environment: false, ..LoggerOptions::default() }
+}
+
+fn count(store: &Store, sql: &str) -> i64 {
+    store.read(|tx| tx.one(sql, [], |row| row.get(0))).unwrap()
+}
+
+#[test]
+fn what_is_logged_is_in_the_views_and_the_run_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let mut wanted = options();
+    wanted.seed = 7;
+    wanted.config.insert("lrate".into(), 0.1.into());
+    wanted.objectives = vec![Objective::new("loss", Goal::Min)];
+    let log = Logger::open(&path, wanted).unwrap();
+    let run = log.run();
+    for i in 0..3000 {
+        log.update(
+            &[("steps", f64::from(i * 5))],
+            &[("loss", 1.0 / f64::from(i + 1)), ("nan", f64::NAN)],
+        )
+        .unwrap();
+    }
+    log.flush().unwrap();
+    let store = Store::open(&path, Open::ReadOnly).unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM points WHERE metric = 'loss'"), 3000);
+    log.vector(&[], "v", &[1.0, f64::NAN]).unwrap();
+    log.text(&[("steps", 0.5)], "note", "hello").unwrap();
+    log.update(&[("steps", 3.0)], &[("loss", 0.25)]).unwrap();
+    assert!(log.update(&[], &[("loss", 9.0), ("", 1.0)]).is_err(), "a bad name");
+    log.record(&[], [("loss".into(), Value::Text("x".into()))]).unwrap();
+    log.flush().unwrap();
+    assert_eq!(log.take_refused().unwrap().len(), 1);
+    log.close().unwrap();
+
+    let loss = store.read(|tx| series(tx, run, "loss")).unwrap().unwrap();
+    assert_eq!(loss.steps[2999..], [14_995, 14_998], "a clock that is not whole: updates count on");
+    assert_eq!(
+        store.read(|tx| texts(tx, run, "note")).unwrap().unwrap(),
+        [(14_997, "hello".into())]
+    );
+    assert_eq!(
+        count(&store, "SELECT count(*) FROM runs WHERE state = 'complete' AND value = 0.25"),
+        1
+    );
+    assert_eq!(count(&store, "SELECT count(*) FROM experiments WHERE state = 'complete'"), 1);
+    assert_eq!(count(&store, "SELECT seeds FROM leaderboard"), 1);
+    assert_eq!(count(&store, "SELECT n FROM metrics WHERE metric = 'nan'"), 3000);
+}
+
+#[test]
+fn callers_do_not_wait_for_a_busy_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let log = Logger::open(&path, options()).unwrap();
+    let mut other = Store::open(&path, Open::Existing).unwrap();
+    other
+        .write(|_| {
+            let started = Instant::now();
+            for _ in 0..10_000 {
+                log.update(&[], &[("a", 1.0)])?;
+            }
+            assert!(started.elapsed() < Duration::from_secs(2));
+            std::thread::sleep(Duration::from_millis(100));
+            Ok(())
+        })
+        .unwrap();
+    log.flush().unwrap();
+    assert_eq!(count(&other, "SELECT n FROM stream"), 10_000);
+}
+
+#[test]
+fn a_run_that_is_gone_ends_the_logger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let log = Logger::open(&path, options()).unwrap();
+    log.update(&[], &[("a", 1.0)]).unwrap();
+    log.flush().unwrap();
+    let mut other = Store::open(&path, Open::Existing).unwrap();
+    other.write(|tx| tx.run("DELETE FROM experiment", [])).unwrap();
+    log.update(&[], &[("a", 1.0)]).unwrap();
+    assert!(log.flush().is_err());
+    assert!(log.update(&[], &[("a", 1.0)]).is_err());
+    assert!(log.close().is_err());
+}
+
+/// Runs one test of this file in a process of its own.
+fn alone(test: &str, variable: &str, value: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("metric::logger::tests::{test}")]);
+    command.env(variable, value).stdout(Stdio::null());
+    command
+}
+
+const FORKS: &str = "MLE_TEST_FORKS";
+
+/// Alone in a process, as a fork in the middle of other tests would copy their locks.
+#[test]
+fn a_forked_child_logs_beside_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    if std::env::var_os(FORKS).is_none() {
+        let mut command = alone("a_forked_child_logs_beside_its_parent", FORKS, folder.path());
+        assert!(command.status().unwrap().success());
+        return;
+    }
+    let path = folder.path().join("x.db");
+    let log = Logger::open(&path, options()).unwrap();
+    for _ in 0..100 {
+        log.update(&[], &[("parent", 1.0)]).unwrap();
+    }
+    for child in 0..3 {
+        // SAFETY: the child uses the logger, whose locks no other thread of ours holds, and leaves by _exit.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            let logged = (0..100).try_for_each(|_| log.update(&[], &[("child", f64::from(child))]));
+            let code = i32::from(logged.and_then(|()| log.close()).is_err());
+            // SAFETY: ends the child without running anything of the parent's.
+            unsafe { libc::_exit(code) };
+        }
+        log.update(&[], &[("parent", 2.0)]).unwrap();
+        let mut status = -1;
+        // SAFETY: waits for our own child; `status` outlives the call.
+        unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        assert_eq!(status, 0);
+    }
+    log.flush().unwrap();
+    let store = Store::open(&path, Open::ReadOnly).unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM points WHERE metric = 'parent'"), 103);
+    assert_eq!(count(&store, "SELECT count(*) FROM points WHERE metric = 'child'"), 300);
+    assert_eq!(
+        count(&store, "SELECT count(*) FROM run WHERE state = 'running'"),
+        1,
+        "not the child's to end"
+    );
+    log.close().unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM run WHERE state = 'complete'"), 1);
+}
+
+const CHILD: &str = "MLE_TEST_LOGGING_CHILD";
+
+/// The body of the child of the next test: logs, and notes in a file how many updates it made and flushed.
+#[test]
+fn child_that_logs_until_killed() {
+    let Ok(folder) = std::env::var(CHILD) else { return };
+    let folder = Path::new(&folder);
+    let notes = std::fs::File::create(folder.join("notes")).unwrap();
+    let log = Logger::open(folder.join("x.db"), options()).unwrap();
+    let started = Instant::now();
+    for i in 1u64.. {
+        log.update(&[], &[("a", i as f64), ("b", 0.5)]).unwrap();
+        notes.write_at(&i.to_le_bytes(), 0).unwrap();
+        if i == 5_000 {
+            log.flush().unwrap();
+            notes.write_at(&i.to_le_bytes(), 8).unwrap();
+        }
+        // 20,000 updates a second: any machine keeps up.
+        while started.elapsed() < Duration::from_micros(50 * i) {}
+    }
+}
+
+#[test]
+fn kill_9_loses_fifty_milliseconds_and_nothing_flushed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = alone("child_that_logs_until_killed", CHILD, folder.path()).spawn().unwrap();
+    let note = |at: u64| {
+        let mut bytes = [0; 8];
+        let file = std::fs::File::open(folder.path().join("notes"));
+        let read = file.and_then(|file| file.read_exact_at(&mut bytes, at));
+        read.map_or(0, |()| u64::from_le_bytes(bytes))
+    };
+    let started = Instant::now();
+    while note(8) == 0 || note(0) < 15_000 {
+        assert!(started.elapsed() < Duration::from_secs(120), "the child logs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (logged, flushed) = (note(0), note(8));
+    let store = Store::open(folder.path().join("x.db"), Open::Existing).unwrap();
+    let kept = count(&store, "SELECT n FROM stream") as u64;
+    assert!(kept >= flushed);
+    assert!(kept + 4_096 >= logged, "logged {logged}, kept {kept}");
+    let values =
+        count(&store, "SELECT count(*) FROM points WHERE metric = 'a' AND value = step + 1");
+    assert_eq!(values as u64, kept, "what is kept is whole");
+}

@@ -1,0 +1,213 @@
+//! The thread that commits what was logged.
+
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::buffer::{Front, PAUSE, Shared, Stop, UPDATES_MAX};
+use super::place::Place;
+use crate::error::{Error, Result};
+use crate::metric::rows::{Part, Rows};
+use crate::metric::{Appended, Appender};
+use crate::store::{Open, Store};
+
+/// So many values at most in one commit, so that others wait for milliseconds.
+const VALUES_MAX: usize = 50_000;
+/// After so many values the log is moved into the file, outside of any commit; about 4 MB.
+const CHECKPOINT_VALUES: usize = 200_000;
+/// Between tries when the file cannot be written.
+const RETRY: Duration = Duration::from_millis(500);
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    job: String,
+    store: Option<Store>,
+    appender: Appender,
+    known_names: usize,
+    unmoved: usize,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, place: &Place, store: Option<Store>) -> Writer {
+        Writer {
+            shared,
+            path: place.path.clone(),
+            job: place.job.map(|(job, _)| job.to_string()).unwrap_or_default(),
+            store,
+            appender: place.appender().lenient(),
+            known_names: 0,
+            unmoved: 0,
+        }
+    }
+
+    /// Works until the logger is closed.
+    pub(super) fn work(mut self) {
+        let shared = self.shared.clone();
+        let _guard = OnEnd(&shared);
+        self.work_until_closed();
+        self.store = None;
+    }
+
+    fn work_until_closed(&mut self) {
+        let mut rows = Rows::default();
+        loop {
+            let closing = self.take(&mut rows);
+            let mut rest = rows.all();
+            while !rest.heads.is_empty() {
+                let (part, later) = rest.split(UPDATES_MAX, VALUES_MAX);
+                if !self.commit(part) {
+                    return;
+                }
+                rest = later;
+            }
+            rows.clear();
+            if closing {
+                return;
+            }
+        }
+    }
+
+    /// Waits for updates and takes them; returns whether they are the last.
+    fn take(&mut self, rows: &mut Rows) -> bool {
+        let shared = self.shared.clone();
+        let mut front = shared.front();
+        let mut until: Option<Instant> = None;
+        loop {
+            if front.holds > 0 {
+                front = self.park(&shared, front);
+                continue;
+            }
+            let waiting = front.rows.heads.len();
+            if front.closing || waiting >= UPDATES_MAX || (front.urgent && waiting > 0) {
+                break;
+            }
+            front.urgent = false;
+            let timeout = match (waiting, until) {
+                (0, _) => Duration::from_secs(3600),
+                (_, None) => {
+                    until = Some(Instant::now() + PAUSE);
+                    PAUSE
+                }
+                (_, Some(until)) => until.saturating_duration_since(Instant::now()),
+            };
+            if timeout.is_zero() {
+                break;
+            }
+            front = shared.wait_for_work(front, timeout);
+        }
+        front.urgent = false;
+        std::mem::swap(&mut front.rows, rows);
+        for name in &front.list[self.known_names..] {
+            self.appender.slot(name);
+        }
+        self.known_names = front.list.len();
+        front.closing
+    }
+
+    /// Leaves the file for as long as the process forks. The connection is closed without the lock, as that writes.
+    fn park<'a>(
+        &mut self,
+        shared: &'a Shared,
+        front: MutexGuard<'a, Front>,
+    ) -> MutexGuard<'a, Front> {
+        drop(front);
+        self.store = None;
+        let mut front = shared.front();
+        front.parked = true;
+        shared.tell_callers();
+        while front.holds > 0 {
+            front = shared.wait_for_work(front, Duration::from_secs(60));
+        }
+        front.parked = false;
+        front
+    }
+
+    /// Commits some updates, however often that has to be tried; returns whether to go on.
+    fn commit(&mut self, part: Part<'_>) -> bool {
+        loop {
+            match self.try_commit(part) {
+                Ok(Appended::Done) => break,
+                Ok(Appended::LeaseLost) => {
+                    self.shared.stop(Stop::LeaseLost(self.job.clone()));
+                    return false;
+                }
+                Err(error) => {
+                    self.appender.reset();
+                    if !self.may_retry(&error) {
+                        self.shared.stop(Stop::Failed(error.to_string()));
+                        return false;
+                    }
+                }
+            }
+        }
+        let refused = self.appender.take_refused();
+        let mut front = self.shared.front();
+        front.committed += part.heads.len() as u64;
+        front.error = None;
+        for why in refused {
+            if front.refused.len() < 100 && !front.refused.contains(&why) {
+                front.refused.push(why);
+            }
+        }
+        drop(front);
+        self.shared.tell_callers();
+        self.unmoved += part.numbers.len() + part.others.len();
+        if self.unmoved >= CHECKPOINT_VALUES
+            && let Some(store) = &self.store
+        {
+            // When another program is at it, or reads what would be moved, the next one gets further.
+            let _ = store.checkpoint();
+            self.unmoved = 0;
+        }
+        true
+    }
+
+    fn try_commit(&mut self, part: Part<'_>) -> Result<Appended> {
+        let store = match &mut self.store {
+            Some(store) => store,
+            empty => {
+                let store = Store::open(&self.path, Open::Existing)?;
+                store.checkpoint_by_hand()?;
+                empty.insert(store)
+            }
+        };
+        store.write(|tx| self.appender.append_rows(tx, part))
+    }
+
+    /// A full disk gets room again and a busy file free; a run or file that is gone does not come back.
+    fn may_retry(&mut self, error: &Error) -> bool {
+        if !matches!(error, Error::Busy { .. } | Error::Io { .. } | Error::Sqlite { .. }) {
+            return false;
+        }
+        let shared = self.shared.clone();
+        let mut front = shared.front();
+        front.error = Some(error.to_string());
+        front.failures += 1;
+        shared.tell_callers();
+        if front.closing {
+            return false;
+        }
+        if front.holds > 0 {
+            front = self.park(&shared, front);
+        }
+        let until = Instant::now() + RETRY;
+        while !front.closing && Instant::now() < until {
+            front = shared.wait_for_work(front, until.saturating_duration_since(Instant::now()));
+        }
+        true
+    }
+}
+
+/// Nobody must wait for a thread that is gone.
+struct OnEnd<'a>(&'a Shared);
+
+impl Drop for OnEnd<'_> {
+    fn drop(&mut self) {
+        self.0.front().parked = true;
+        if std::thread::panicking() {
+            self.0.stop(Stop::Failed("the writer of the log panicked".into()));
+        }
+        self.0.tell_callers();
+    }
+}
