@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{complete, finite, make, run, settings};
+use super::{finite, make, run, settings};
 use crate::search::space::Space;
 use crate::search::strategy::{Past, PastState, strategy};
 
@@ -83,26 +83,27 @@ fn median(name: &str, space: &Space, trials: u64, loss: fn(&Map<String, Value>) 
         let history = run(&mut *make(name, space, seed), trials, loss);
         history.iter().filter_map(Past::value).fold(f64::INFINITY, f64::min)
     };
-    let mut found: Vec<f64> = (0..7).map(best).collect();
+    let mut found: Vec<f64> = (0..11).map(best).collect();
     found.sort_by(f64::total_cmp);
-    found[3]
+    found[5]
 }
 
 #[test]
 fn models_beat_random_search() {
     type Loss = fn(&Map<String, Value>) -> f64;
-    let problems: [(&str, Space, u64, Loss); 4] = [
-        ("branin", box_of(2, 0.0, 1.0), 80, branin),
-        ("hartmann", box_of(6, 0.0, 1.0), 100, hartmann),
-        ("sphere", box_of(5, -5.0, 5.0), 100, sphere),
-        ("training", training_space(), 60, training),
+    // The share of random search's regret that is allowed.
+    let problems: [(&str, Space, u64, Loss, f64); 4] = [
+        ("branin", box_of(2, 0.0, 1.0), 80, branin, 1.0),
+        ("hartmann", box_of(6, 0.0, 1.0), 100, hartmann, 0.6),
+        ("sphere", box_of(5, -5.0, 5.0), 100, sphere, 0.5),
+        ("training", training_space(), 60, training, 0.3),
     ];
-    for (problem, space, trials, loss) in &problems {
+    for (problem, space, trials, loss, share) in &problems {
         let random = median("random", space, *trials, *loss);
         for name in MODELS {
             let ours = median(name, space, *trials, *loss);
             println!("{problem}: random {random:.4}, {name} {ours:.4}");
-            assert!(ours < random * 0.8, "{problem}: random {random}, {name} {ours}");
+            assert!(ours < random * share, "{problem}: random {random}, {name} {ours}");
         }
     }
 }
