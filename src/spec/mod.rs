@@ -35,7 +35,7 @@ use serde_json::Map;
 use std::path::PathBuf;
 
 /// The strategies a search may name.
-pub const KNOWN_STRATEGIES: [&str; 4] = ["random", "grid", "sobol", "halton"];
+pub const KNOWN_STRATEGIES: &[&str] = crate::search::strategy::KNOWN;
 
 /// What a spec may see of the disk. Relative paths start where the user is, at [`Files::folder`].
 pub trait Files {

@@ -220,7 +220,7 @@ fn search(block: &Block) -> Result<Search> {
     block.only(&["strategy", "trials", "space", "batch", "seed", "settings"])?;
     let strategy = block.text("strategy")?.unwrap_or("random");
     if !KNOWN_STRATEGIES.contains(&strategy) {
-        return Err(block.unknown_value("strategy", "strategy", strategy, &KNOWN_STRATEGIES));
+        return Err(block.unknown_value("strategy", "strategy", strategy, KNOWN_STRATEGIES));
     }
     let trials = block.integer("trials", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned);
     let space = block.need("space").map_err(|error| {
