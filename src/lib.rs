@@ -1,5 +1,6 @@
 //! Machine-learning experiments in one SQLite file.
 
+pub mod aggregate;
 pub mod artifact;
 pub mod blob;
 pub mod clock;
