@@ -9,7 +9,6 @@ pub mod list;
 mod machine;
 pub mod provenance;
 mod run;
-mod score;
 mod scrub;
 mod wide;
 mod words;

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::score::score;
 use super::words::RunState;
+use crate::aggregate::score;
 use crate::error::{Error, Result};
 use crate::id::{ConfigId, ExperimentId, RunId, TrialId, new_uid};
 use crate::sql::named;
@@ -192,18 +192,19 @@ pub fn score_config(tx: &WriteTx, experiment: ExperimentId, config: ConfigId) ->
     }
     let values: Vec<f64> = latest.values().filter_map(|value| *value).collect();
     let (n, failed) = (values.len(), latest.len() - values.len());
+    // Without a value all of it is NaN, which is stored as NULL.
     let score = score(&values);
     let params = named_params! {
         ":experiment_id": experiment,
         ":config_id": config,
         ":n": i64::try_from(n).unwrap_or(i64::MAX),
         ":failed": i64::try_from(failed).unwrap_or(i64::MAX),
-        ":mean": score.as_ref().map(|score| score.mean),
-        ":std": score.as_ref().map(|score| score.std),
-        ":low95": score.as_ref().map(|score| score.low95),
-        ":high95": score.as_ref().map(|score| score.high95),
-        ":iqm": score.as_ref().map(|score| score.iqm),
-        ":median": score.as_ref().map(|score| score.median),
+        ":mean": score.mean,
+        ":std": score.std,
+        ":low95": score.low95,
+        ":high95": score.high95,
+        ":iqm": score.iqm,
+        ":median": score.median,
     };
     tx.run(SET_SCORE, params).map(drop)
 }
