@@ -375,12 +375,19 @@ CREATE TABLE bucket (
     sum       REAL    NOT NULL DEFAULT 0,
     UNIQUE (series_id, stream_id, page)
 ) STRICT;
+-- Serves the cascade when a stream is deleted.
+CREATE INDEX bucket_for_stream ON bucket (stream_id);
 
 CREATE TABLE point (
     -- One value. Bucket = id / 1024, tick seq = page * 1024 + id % 1024. NULL means NaN. The view points joins it all.
     id    INTEGER PRIMARY KEY,
     value REAL
 ) STRICT;
+
+-- However a bucket goes, its points go with it: a later bucket may get its id.
+CREATE TRIGGER bucket_removed AFTER DELETE ON bucket BEGIN
+    DELETE FROM point WHERE id BETWEEN old.id * 1024 AND old.id * 1024 + 1023;
+END;
 
 CREATE TABLE vector_point (
     series_id INTEGER NOT NULL REFERENCES series (id) ON DELETE CASCADE,

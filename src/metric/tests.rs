@@ -318,3 +318,26 @@ fn extreme_steps_and_sums_do_not_overflow() {
     assert_eq!(steps, [i64::MIN, i64::MAX, i64::MAX]);
     lab.check();
 }
+
+#[test]
+fn points_go_with_their_run() {
+    let mut lab = Lab::new();
+    let updates: Vec<Update> = (0..2000).map(|i| at(i, &[("a", 1.0), ("b", 2.0)])).collect();
+    let first = lab.run;
+    lab.append(0, &updates);
+    lab.run = lab.store.write(add_run).unwrap();
+    lab.append(0, &updates);
+    lab.store.write(|tx| tx.run("DELETE FROM run WHERE id = ?1", [lab.run])).unwrap();
+    lab.run = lab.store.write(add_run).unwrap();
+    lab.append(0, &updates[..10]);
+    assert_eq!(lab.values("a").len(), 10);
+    lab.check();
+    lab.run = first;
+    assert_eq!(lab.values("b").len(), 2000);
+    let points = |lab: &Lab| -> i64 {
+        lab.store.read(|tx| tx.one("SELECT count(*) FROM point", [], |row| row.get(0))).unwrap()
+    };
+    assert_eq!(points(&lab), 4020);
+    lab.store.write(|tx| tx.run("DELETE FROM experiment", [])).unwrap();
+    assert_eq!(points(&lab), 0);
+}
