@@ -1,18 +1,15 @@
 //! Which checkpoints of a run are kept: the first, the latest, every k-th, and the k best by a metric.
 
-use super::{Artifact, ArtifactKind, NewArtifact, Owner, Role, add, artifact_of};
+use super::{Artifact, ArtifactKind, NewArtifact, Owner, Role, add, artifact_of, replace};
 use crate::blob::Prepared;
 use crate::error::Result;
-use crate::id::{ArtifactId, BlobId, RunId};
+use crate::id::{ArtifactId, RunId};
 use crate::protocol::Goal;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
 const LATEST: &str = named(include_str!("../../sql/artifact.sql"), "latest_checkpoint");
 const WITH_ROLE: &str = named(include_str!("../../sql/artifact.sql"), "checkpoints_with_role");
-const DELETE: &str = named(include_str!("../../sql/artifact.sql"), "delete_artifact");
-const DELETE_BLOB: &str = named(include_str!("../../sql/artifact.sql"), "delete_blob_if_unused");
-const SHOW: &str = named(include_str!("../../sql/artifact.sql"), "show_artifact");
 
 /// What is kept; one checkpoint may be kept for several reasons, its bytes still once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +96,7 @@ pub fn keep_checkpoint(
         kept.push((role, add(tx, &row, prepared)?));
     }
     for id in replaced {
-        remove(tx, id)?;
+        replace(tx, id)?;
     }
     Ok(kept)
 }
@@ -116,16 +113,6 @@ fn held(tx: &ReadTx, run: RunId, role: Role) -> Result<Vec<(ArtifactId, Option<f
     tx.all(WITH_ROLE, named_params! {":run_id": run, ":role": role}, |row| {
         Ok((row.get(0)?, row.get(1)?))
     })
-}
-
-fn remove(tx: &WriteTx, id: ArtifactId) -> Result<()> {
-    let blob: Option<BlobId> =
-        tx.maybe(SHOW, named_params! {":id": id}, |row| row.get("blob_id"))?.flatten();
-    tx.run(DELETE, named_params! {":id": id})?;
-    if let Some(blob) = blob {
-        tx.run(DELETE_BLOB, named_params! {":id": blob})?;
-    }
-    Ok(())
 }
 
 /// Returns what has to go for a newcomer to be among the `k` best (often nothing), or `None` when it is not.

@@ -28,6 +28,7 @@ const LIST_OF_EXPERIMENT: &str =
     named(include_str!("../../sql/artifact.sql"), "list_artifacts_of_experiment");
 const LIST_OF_RUNS: &str = named(include_str!("../../sql/artifact.sql"), "list_artifacts_of_runs");
 const BY_NAME: &str = named(include_str!("../../sql/artifact.sql"), "latest_artifact_by_name");
+const DELETE_BLOB: &str = named(include_str!("../../sql/artifact.sql"), "delete_blob_if_unused");
 const DELETE: &str = named(include_str!("../../sql/artifact.sql"), "delete_artifact");
 
 words! {
@@ -234,6 +235,20 @@ pub fn delete(tx: &WriteTx, id: ArtifactId) -> Result<()> {
         0 => Err(Error::not_found("artifact", id)),
         _ => Ok(()),
     }
+}
+
+/// Removes an artifact that another one took the place of, with its bytes if nothing else has them.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn replace(tx: &WriteTx, id: ArtifactId) -> Result<()> {
+    let blob: Option<BlobId> =
+        tx.maybe(SHOW, named_params! {":id": id}, |row| row.get("blob_id"))?.flatten();
+    tx.run(DELETE, named_params! {":id": id})?;
+    if let Some(blob) = blob {
+        tx.run(DELETE_BLOB, named_params! {":id": blob})?;
+    }
+    Ok(())
 }
 
 /// Writes an artifact's bytes to `out`; returns how many.

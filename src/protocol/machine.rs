@@ -10,7 +10,7 @@ pub(super) fn host() -> String {
 }
 
 /// Returns the user's name: of the login, or of the account.
-pub(super) fn user() -> String {
+pub fn user() -> String {
     ["USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))

@@ -130,6 +130,14 @@ pub fn reopen_run(tx: &WriteTx, run: RunId, who: &str) -> Result<bool> {
     }
 }
 
+/// Returns the run if it is there.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Sqlite`].
+pub fn find_run(tx: &ReadTx, run: RunId) -> Result<RunId> {
+    run_state(tx, run).map(|_| run)
+}
+
 /// Returns how many runs of an experiment have not ended.
 ///
 /// # Errors

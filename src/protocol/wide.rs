@@ -159,3 +159,83 @@ fn quoted(text: &str, mark: char) -> String {
     let doubled = format!("{mark}{mark}");
     format!("{mark}{}{mark}", text.replace(mark, &doubled))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::RunState;
+    use crate::protocol::tests::{config, ended_run, experiment, store};
+    use crate::store::{SqlValue, Store};
+    use serde_json::json;
+
+    fn wide(store: &Store) -> (Vec<String>, Vec<Vec<SqlValue>>) {
+        store.read(|tx| tx.table("SELECT * FROM wide_1 ORDER BY run_id", [])).unwrap()
+    }
+
+    #[test]
+    fn odd_names_become_columns_with_their_values() {
+        let (_folder, mut store) = store();
+        let id = experiment(&mut store, "x");
+        let params = json!({
+            "lr": 0.1, "LR": 2, "it's \"q\"\\\n": "v'", "größe": {"a.b": [1, 2], "c\"": {"d": true}},
+            "; DROP TABLE run; --": null, "nul\u{0}": 1, "size": {}, "p": {"a": 1}, "p.a": 2, "$": 3,
+        });
+        let first = config(&mut store, params);
+        let second = config(&mut store, json!({"only": "here"}));
+        let run = ended_run(&mut store, id, first, 7, RunState::Complete, Some(0.5));
+        ended_run(&mut store, id, second, 8, RunState::Complete, None);
+        store
+            .write(|tx| {
+                tx.batch(
+                    "INSERT INTO metric VALUES (1, 'it''s \"m\"'), (2, 'text');
+                     INSERT INTO series (run_id, metric_id, kind, last) VALUES (1, 1, 'scalar', 9.5), (1, 2, 'text', NULL);",
+                )?;
+                refresh_wide_view(tx, id)
+            })
+            .unwrap();
+        assert_eq!(run.0, 1);
+        let (names, rows) = wide(&store);
+        let got: Vec<(&str, &SqlValue)> = names.iter().map(String::as_str).zip(&rows[0]).collect();
+        let text = |text: &str| SqlValue::Text(text.into());
+        for (name, value) in [
+            ("run_id", SqlValue::Integer(1)),
+            ("seed", SqlValue::Integer(7)),
+            ("value", SqlValue::Real(0.5)),
+            ("p_lr", SqlValue::Real(0.1)),
+            ("p_LR_2", SqlValue::Integer(2)),
+            ("p_it's \"q\"\\\n", text("v'")),
+            ("p_größe.a.b", text("[1,2]")),
+            ("p_größe.c\".d", SqlValue::Integer(1)),
+            ("p_; DROP TABLE run; --", SqlValue::Null),
+            ("p_size", text("{}")),
+            ("p_p.a", SqlValue::Integer(1)),
+            ("p_p.a_2", SqlValue::Integer(2)),
+            ("p_$", SqlValue::Integer(3)),
+            ("p_only", SqlValue::Null),
+            ("m_it's \"m\"", SqlValue::Real(9.5)),
+        ] {
+            assert!(got.contains(&(name, &value)), "{name} = {value:?} is not in {got:?}");
+        }
+        assert_eq!(rows[1][names.iter().position(|name| name == "p_only").unwrap()], text("here"));
+        assert!(!names.iter().any(|name| name == "m_text"));
+    }
+
+    #[test]
+    fn it_has_a_bound_and_is_made_again_only_when_it_differs() {
+        let (_folder, mut store) = store();
+        let id = experiment(&mut store, "x");
+        store.write(|tx| refresh_wide_view(tx, id)).unwrap();
+        assert_eq!(wide(&store).0.len(), 5, "no run yet");
+        let many: Map<String, Value> = (0..900).map(|i| (format!("k{i}"), i.into())).collect();
+        let config = config(&mut store, many.into());
+        ended_run(&mut store, id, config, 0, RunState::Complete, None);
+        store.write(|tx| refresh_wide_view(tx, id)).unwrap();
+        assert_eq!(wide(&store).0.len(), COLUMN_MAX);
+        let version = |store: &Store| -> i64 {
+            store.read(|tx| tx.one("PRAGMA schema_version", [], |row| row.get(0))).unwrap()
+        };
+        let before = version(&store);
+        store.write(|tx| refresh_wide_view(tx, id)).unwrap();
+        assert_eq!(version(&store), before);
+    }
+}

@@ -1,0 +1,59 @@
+-- What reports and leaderboards show of one experiment.
+
+-- name: best_configs_when_small_is_good
+-- Configs with a value, the best first. Read along an index, so that the first ten cost the same among any number.
+SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params,
+       (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name
+FROM score s CROSS JOIN config c ON c.id = s.config_id
+WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL
+ORDER BY s.mean LIMIT :limit;
+
+-- name: best_configs_when_large_is_good
+SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params,
+       (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name
+FROM score s CROSS JOIN config c ON c.id = s.config_id
+WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL
+ORDER BY s.mean DESC LIMIT :limit;
+
+-- name: count_scores
+SELECT count(*) FROM score WHERE experiment_id = :experiment_id AND mean IS NOT NULL;
+
+-- name: first_configs
+-- Of an experiment without a score.
+SELECT r.config_id, c.params, min(r.name) FROM run r INDEXED BY run_for_experiment CROSS JOIN config c ON c.id = r.config_id
+WHERE r.experiment_id = :experiment_id GROUP BY r.config_id ORDER BY r.config_id LIMIT :limit;
+
+-- name: count_runs
+SELECT count(*) FILTER (WHERE state = 'complete' AND value IS NULL),
+       count(*) FILTER (WHERE state IN ('waiting', 'running')),
+       count(*) FILTER (WHERE state = 'pruned'), count(*) FILTER (WHERE state = 'cancelled')
+FROM run WHERE experiment_id = :experiment_id;
+
+-- name: runs_of_config
+SELECT id FROM run WHERE experiment_id = :experiment_id AND config_id = :config_id ORDER BY id LIMIT :limit;
+
+-- name: metrics_of_first_runs
+SELECT DISTINCT m.name FROM (SELECT id FROM run WHERE experiment_id = :experiment_id LIMIT 50) r
+CROSS JOIN series s ON s.run_id = r.id CROSS JOIN metric m ON m.id = s.metric_id
+WHERE s.kind = 'scalar' AND s.n > 1 ORDER BY m.name;
+
+-- name: count_jobs
+SELECT state, count(*) FROM job WHERE experiment_id = :experiment_id GROUP BY state ORDER BY state;
+
+-- name: sum_attempts
+SELECT count(*), count(*) FILTER (WHERE a.state = 'preempted'), count(*) FILTER (WHERE a.state = 'lost'),
+       coalesce(sum(a.ended_at_ms - a.started_at_ms), 0), coalesce(sum(a.user_ms + a.system_ms), 0),
+       max(a.memory_peak_kib)
+FROM job j CROSS JOIN attempt a ON a.job_id = j.id WHERE j.experiment_id = :experiment_id;
+
+-- name: failed_jobs
+SELECT j.id, j.run_id, r.name, r.seed, j.attempt, a.exit_code, a.signal, coalesce(j.error, a.error)
+FROM job j LEFT JOIN run r ON r.id = j.run_id LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.attempt
+WHERE j.experiment_id = :experiment_id AND j.state = 'failed' ORDER BY j.id DESC LIMIT :limit;
+
+-- name: last_output
+SELECT bytes FROM output WHERE job_id = :job_id AND attempt = :attempt AND stream = :stream
+ORDER BY offset DESC LIMIT 1;
+
+-- name: reports_of_experiment
+SELECT id FROM artifact WHERE experiment_id = :experiment_id AND kind = 'report' AND name = :name;

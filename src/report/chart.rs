@@ -1,0 +1,287 @@
+//! Learning curves as SVG: pure functions from numbers to text, without colours (those are the page's).
+
+use std::fmt::Write;
+
+/// A line with a band around it; `low` and `high` are as long as `x`. What is not finite is a gap.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Curve {
+    pub(super) x: Vec<f64>,
+    pub(super) mean: Vec<f64>,
+    pub(super) low: Vec<f64>,
+    pub(super) high: Vec<f64>,
+}
+
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 280.0;
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 12.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 34.0;
+
+/// Above this ratio of the largest to the least, positive values are shown by their size (log scale).
+const LOG_RATIO: f64 = 1000.0;
+
+/// One axis: where a value is, and which values have a mark.
+struct Axis {
+    from: f64,
+    to: f64,
+    log: bool,
+    start: f64,
+    length: f64,
+}
+
+impl Axis {
+    fn new(
+        values: impl Iterator<Item = f64>,
+        may_log: bool,
+        start: f64,
+        length: f64,
+    ) -> Option<Axis> {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.filter(|value| value.is_finite()) {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        if low > high {
+            return None;
+        }
+        let log = may_log && low > 0.0 && high / low > LOG_RATIO;
+        if log {
+            return Some(Axis { from: low.log10(), to: high.log10(), log, start, length });
+        }
+        // A flat line is in the middle; huge values must not make the range infinite.
+        let pad = if low == high { (low.abs() * 0.1).max(0.5) } else { 0.0 };
+        let (from, to) = ((low - pad).max(f64::MIN / 4.0), (high + pad).min(f64::MAX / 4.0));
+        Some(Axis { from, to, log, start, length })
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        let value = if self.log { value.log10() } else { value };
+        // Values near the ends of what a number can be are drawn at the edge.
+        let value = value.clamp(self.from, self.to);
+        self.start + (value - self.from) / (self.to - self.from) * self.length
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        if !self.log {
+            return nice_ticks(self.from, self.to, 5);
+        }
+        let (first, last) = (self.from.ceil() as i32, self.to.floor() as i32);
+        let every = usize::try_from((last - first) / 6).unwrap_or(0) + 1;
+        (first..=last).step_by(every).map(|power| 10f64.powi(power)).collect()
+    }
+}
+
+/// Returns round numbers (1, 2 or 5 times a power of ten apart) inside the range, about `count` of them.
+pub(super) fn nice_ticks(from: f64, to: f64, count: usize) -> Vec<f64> {
+    let rough = (to - from) / count as f64;
+    if !(rough.is_finite() && rough > 0.0) {
+        return vec![from];
+    }
+    let power = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * power).find(|step| *step >= rough);
+    let step = step.unwrap_or(rough);
+    let (first, last) = ((from / step).ceil(), (to / step).floor());
+    let n = if (last - first).is_finite() { (last - first) as usize } else { 0 };
+    // Zero may come out as -0.
+    (0..=n.min(20)).map(|i| (first + i as f64) * step + 0.0).filter(|tick| *tick <= to).collect()
+}
+
+/// Draws curves over one pair of axes; `None` when there is nothing finite to draw. The i-th has the class `s<i>`.
+pub(super) fn draw(curves: &[Curve], label: &str) -> Option<String> {
+    let all = |pick: fn(&Curve) -> &Vec<f64>| curves.iter().flat_map(pick).copied();
+    let width = WIDTH - LEFT - RIGHT;
+    let x = Axis::new(all(|curve| &curve.x), false, LEFT, width)?;
+    let values = all(|c| &c.mean).chain(all(|c| &c.low)).chain(all(|c| &c.high));
+    let y = Axis::new(values, true, HEIGHT - BOTTOM, -(HEIGHT - TOP - BOTTOM))?;
+
+    let mut svg = String::new();
+    let _ = write!(
+        svg,
+        r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">"#,
+        escape(label)
+    );
+    let bottom = HEIGHT - BOTTOM;
+    for tick in y.ticks() {
+        let at = y.place(tick);
+        let _ = write!(
+            svg,
+            r#"<path class="grid" d="M{LEFT} {at:.1}H{}"/><text class="tick" x="{}" y="{:.1}" text-anchor="end">{}</text>"#,
+            WIDTH - RIGHT,
+            LEFT - 6.0,
+            at + 4.0,
+            crate::display::number(tick)
+        );
+    }
+    for tick in x.ticks() {
+        let at = x.place(tick);
+        let _ = write!(
+            svg,
+            r#"<path class="mark" d="M{at:.1} {bottom}v4"/><text class="tick" x="{at:.1}" y="{}" text-anchor="middle">{}</text>"#,
+            bottom + 18.0,
+            crate::display::number(tick)
+        );
+    }
+    let _ = write!(svg, r#"<path class="axis" d="M{LEFT} {bottom}H{}"/>"#, WIDTH - RIGHT);
+    for (i, curve) in curves.iter().enumerate() {
+        let band = band(curve, &x, &y);
+        if !band.is_empty() {
+            let _ = write!(svg, r#"<path class="band s{i}" d="{band}"/>"#);
+        }
+    }
+    for (i, curve) in curves.iter().enumerate() {
+        let _ = write!(svg, r#"<path class="line s{i}" d="{}"/>"#, line(curve, &x, &y));
+    }
+    let scale = if y.log { ", log scale" } else { "" };
+    let _ = write!(
+        svg,
+        r#"<text class="tick" x="{}" y="{}" text-anchor="end">step{scale}</text></svg>"#,
+        WIDTH - RIGHT,
+        HEIGHT - 2.0
+    );
+    Some(svg)
+}
+
+fn line(curve: &Curve, x: &Axis, y: &Axis) -> String {
+    let mut path = String::new();
+    let mut pen_is_down = false;
+    for (at, value) in curve.x.iter().zip(&curve.mean) {
+        if !is_drawable(*value, y) {
+            pen_is_down = false;
+            continue;
+        }
+        let (px, py) = (x.place(*at), y.place(*value));
+        // A lone point is a short stroke, as the ends of lines are round.
+        let _ = match pen_is_down {
+            true => write!(path, "L{px:.1} {py:.1}"),
+            false => write!(path, "M{px:.1} {py:.1}h0"),
+        };
+        pen_is_down = true;
+    }
+    path
+}
+
+fn band(curve: &Curve, x: &Axis, y: &Axis) -> String {
+    let edges: Vec<(f64, f64, f64)> = (curve.x.iter().zip(&curve.low).zip(&curve.high))
+        .filter(|((_, low), high)| is_drawable(**low, y) && is_drawable(**high, y) && low < high)
+        .map(|((at, low), high)| (x.place(*at), y.place(*low), y.place(*high)))
+        .collect();
+    if edges.len() < 2 {
+        return String::new();
+    }
+    let mut path = String::new();
+    for (i, (px, low, _)) in edges.iter().enumerate() {
+        let _ = write!(path, "{}{px:.1} {low:.1}", if i == 0 { 'M' } else { 'L' });
+    }
+    for (px, _, high) in edges.iter().rev() {
+        let _ = write!(path, "L{px:.1} {high:.1}");
+    }
+    path.push('Z');
+    path
+}
+
+fn is_drawable(value: f64, axis: &Axis) -> bool {
+    value.is_finite() && (!axis.log || value > 0.0)
+}
+
+/// Text for an attribute or an element.
+pub(super) fn escape(text: &str) -> String {
+    let text = crate::display::sanitize(text);
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Puts the curves of several seeds together: their mean, and one standard deviation (population) around it.
+///
+/// Seeds logged at the same steps are averaged point by point; others are read off their lines at up to `points` places,
+/// each only where it has steps.
+pub(super) fn over_seeds(seeds: &[Vec<(f64, f64)>], points: usize) -> Curve {
+    let steps = |seed: &Vec<(f64, f64)>| seed.iter().map(|(x, _)| *x).collect::<Vec<_>>();
+    let Some(first) = seeds.first().map(steps) else { return Curve::default() };
+    let mut curve = Curve::default();
+    if seeds.iter().all(|seed| steps(seed) == first) {
+        for (i, x) in first.into_iter().enumerate() {
+            curve.push(x, seeds.iter().map(|seed| seed[i].1));
+        }
+        return curve;
+    }
+    let ends = seeds.iter().flat_map(|seed| seed.first().into_iter().chain(seed.last()));
+    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (x, _)| {
+        (low.min(*x), high.max(*x))
+    });
+    let longest = seeds.iter().map(Vec::len).max().unwrap_or(0);
+    let n = points.min(longest).max(2);
+    for i in 0..n {
+        let x = low + (high - low) * i as f64 / (n - 1) as f64;
+        curve.push(x, seeds.iter().filter_map(|seed| read_off(seed, x)));
+    }
+    curve
+}
+
+/// Linear between two points; `None` outside.
+fn read_off(seed: &[(f64, f64)], x: f64) -> Option<f64> {
+    let after = seed.partition_point(|point| point.0 < x);
+    let right = seed.get(after)?;
+    if right.0 == x {
+        return Some(right.1);
+    }
+    let left = seed.get(after.checked_sub(1)?)?;
+    Some(left.1 + (right.1 - left.1) * (x - left.0) / (right.0 - left.0))
+}
+
+impl Curve {
+    fn push(&mut self, x: f64, values: impl Iterator<Item = f64>) {
+        let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let std = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
+        self.x.push(x);
+        self.mean.push(mean);
+        self.low.push(mean - std);
+        self.high.push(mean + std);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(nice_ticks(0.0, 10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(nice_ticks(-0.3, 0.31, 5), [-0.2, 0.0, 0.2]);
+        assert_eq!(nice_ticks(5.0, 5.0, 5), [5.0]);
+        assert!(nice_ticks(f64::MIN / 4.0, f64::MAX / 4.0, 5).len() < 22);
+    }
+
+    #[test]
+    fn odd_numbers_leave_gaps_and_no_nonsense() {
+        let x: Vec<f64> = (0..6).map(f64::from).collect();
+        for mean in [
+            vec![1.0, f64::NAN, 2.0, f64::INFINITY, 3.0, 1e300],
+            vec![0.0; 6],
+            vec![-1e308, 1e308, 0.0, f64::MAX, f64::MIN, 1.0],
+            vec![1e-300, 1e300, 1.0, 2.0, f64::NEG_INFINITY, 3.0],
+        ] {
+            let curve = Curve { x: x.clone(), low: mean.clone(), high: mean.clone(), mean };
+            let svg = draw(&[curve], "a<b \"c\"").unwrap();
+            let paths = svg.split("d=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+            for path in paths {
+                assert!(!path.contains("NaN") && !path.contains("inf"), "{path}");
+            }
+            assert!(svg.contains("a&lt;b &quot;c&quot;"));
+        }
+        let nothing = Curve { x, mean: vec![f64::NAN; 6], ..Curve::default() };
+        assert_eq!(draw(&[nothing], ""), None);
+        assert_eq!(draw(&[], ""), None);
+    }
+
+    #[test]
+    fn seeds_at_the_same_steps_are_averaged_and_others_read_off() {
+        let a = vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN)];
+        let b = vec![(0.0, 3.0), (1.0, 4.0), (2.0, 5.0)];
+        let curve = over_seeds(&[a, b], 100);
+        assert_eq!((curve.mean, curve.low), (vec![2.0, 3.0, 5.0], vec![1.0, 2.0, 5.0]));
+        let curve = over_seeds(&[vec![(0.0, 0.0), (10.0, 10.0)], vec![(5.0, 7.0)]], 3);
+        assert_eq!((curve.x, curve.mean), (vec![0.0, 10.0], vec![0.0, 10.0]));
+        assert_eq!(over_seeds(&[], 3), Curve::default());
+    }
+}

@@ -1,0 +1,393 @@
+//! What a report says, gathered from the file as texts and numbers; how it looks is for others.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::chart;
+use crate::clock;
+use crate::display::{self, number};
+use crate::error::Result;
+use crate::id::{ConfigId, ExperimentId, JobId, RunId};
+use crate::metric;
+use crate::protocol::{self, Detail, Goal, RunState};
+use crate::sql::named;
+use crate::store::{ReadTx, Row, named_params};
+
+const TEXT: &str = include_str!("../../sql/report.sql");
+const BEST_SMALL: &str = named(TEXT, "best_configs_when_small_is_good");
+const BEST_LARGE: &str = named(TEXT, "best_configs_when_large_is_good");
+const COUNT_SCORES: &str = named(TEXT, "count_scores");
+const FIRST_CONFIGS: &str = named(TEXT, "first_configs");
+const COUNT_RUNS: &str = named(TEXT, "count_runs");
+const RUNS_OF_CONFIG: &str = named(TEXT, "runs_of_config");
+const METRICS: &str = named(TEXT, "metrics_of_first_runs");
+
+/// The most rows of a table of configs.
+const PLACE_MAX: i64 = 50;
+/// The most rows of a table of runs.
+const RUN_MAX: i64 = 200;
+/// The most lines in a chart: as many as there are colours.
+const CURVE_MAX: usize = 8;
+/// The most seeds in a line.
+const SEED_MAX: i64 = 20;
+/// The most charts.
+const CHART_MAX: usize = 6;
+/// The most points of a line.
+const POINT_MAX: usize = 200;
+
+/// A config of a leaderboard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// From 1; configs with the same mean share a place.
+    pub place: usize,
+    /// Which config.
+    pub config: ConfigId,
+    /// What its runs are called.
+    pub name: String,
+    /// The mean over seeds.
+    pub mean: f64,
+    /// The 95 % bootstrap interval of the mean.
+    pub interval: Option<(f64, f64)>,
+    /// The standard deviation over seeds (population).
+    pub std: Option<f64>,
+    /// The mean of the middle half.
+    pub iqm: Option<f64>,
+    /// The median.
+    pub median: Option<f64>,
+    /// Seeds with a finite value.
+    pub seeds: i64,
+    /// Seeds that ended without one.
+    pub failed: i64,
+    /// The config itself.
+    pub params: Map<String, Value>,
+}
+
+/// Returns up to `limit` configs of an experiment that have a value, the best first.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn leaderboard(tx: &ReadTx, experiment: ExperimentId, limit: i64) -> Result<Vec<Place>> {
+    let objectives = protocol::objectives(tx, experiment)?;
+    let is_large_good = objectives.first().is_some_and(|objective| objective.goal == Goal::Max);
+    let statement = if is_large_good { BEST_LARGE } else { BEST_SMALL };
+    let params = named_params! {":experiment_id": experiment, ":limit": limit};
+    let mut places: Vec<Place> = tx.all(statement, params, place_of)?;
+    for i in 0..places.len() {
+        let ties = i > 0 && places[i].mean == places[i - 1].mean;
+        places[i].place = if ties { places[i - 1].place } else { i + 1 };
+    }
+    Ok(places)
+}
+
+fn place_of(row: &Row<'_>) -> rusqlite::Result<Place> {
+    let (low, high): (Option<f64>, Option<f64>) = (row.get(2)?, row.get(3)?);
+    Ok(Place {
+        place: 0,
+        config: row.get(0)?,
+        mean: row.get(1)?,
+        interval: low.zip(high),
+        std: row.get(4)?,
+        iqm: row.get(5)?,
+        median: row.get(6)?,
+        seeds: row.get(7)?,
+        failed: row.get(8)?,
+        params: serde_json::from_str(row.get_ref(9)?.as_str()?).unwrap_or_default(),
+        name: row.get::<_, Option<String>>(10)?.unwrap_or_default(),
+    })
+}
+
+/// A row of the leaderboard as text.
+#[derive(Debug, Serialize)]
+pub(super) struct PlaceRow {
+    pub(super) place: usize,
+    pub(super) name: String,
+    pub(super) mean: String,
+    pub(super) interval: String,
+    pub(super) seeds: String,
+    pub(super) params: Vec<(String, String)>,
+    /// Its line in the charts.
+    pub(super) curve: Option<usize>,
+}
+
+/// A row of the table of runs as text.
+#[derive(Debug, Serialize)]
+pub(super) struct RunRow {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) seed: i64,
+    pub(super) state: String,
+    pub(super) value: String,
+    pub(super) duration: String,
+    pub(super) error: String,
+}
+
+/// A chart, and its numbers as text for those who cannot see it.
+#[derive(Debug, Serialize)]
+pub(super) struct Chart {
+    pub(super) title: String,
+    pub(super) svg: String,
+    pub(super) ends: Vec<(String, String)>,
+}
+
+/// A job that failed.
+#[derive(Debug, Serialize)]
+pub(super) struct FailedJob {
+    pub(super) id: i64,
+    pub(super) what: String,
+    pub(super) error: String,
+    pub(super) output: String,
+}
+
+/// How the jobs went.
+#[derive(Debug, Serialize)]
+pub(super) struct Jobs {
+    pub(super) counts: Vec<(String, i64)>,
+    pub(super) facts: Vec<(String, String)>,
+    pub(super) failed: Vec<FailedJob>,
+}
+
+/// All a report says.
+#[derive(Debug, Serialize)]
+pub(super) struct Data {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) purpose: String,
+    pub(super) error: Option<String>,
+    pub(super) tags: Vec<String>,
+    pub(super) facts: Vec<(String, String)>,
+    pub(super) objectives: Vec<String>,
+    pub(super) metric: String,
+    pub(super) places: Vec<PlaceRow>,
+    pub(super) places_left_out: i64,
+    pub(super) legend: Vec<String>,
+    pub(super) charts: Vec<Chart>,
+    pub(super) runs: Vec<RunRow>,
+    pub(super) runs_left_out: i64,
+    pub(super) jobs: Option<Jobs>,
+    pub(super) warnings: Vec<String>,
+    pub(super) best: Option<(String, Vec<(String, String)>)>,
+    pub(super) notes: Vec<(String, String)>,
+    pub(super) rerun: Vec<String>,
+    pub(super) made_at: String,
+    pub(super) version: &'static str,
+}
+
+/// Gathers what a report says, all from one snapshot.
+pub(super) fn gather(tx: &ReadTx, id: ExperimentId) -> Result<Data> {
+    let detail = protocol::show(tx, id)?;
+    let places = leaderboard(tx, id, PLACE_MAX)?;
+    let scores: i64 =
+        tx.one(COUNT_SCORES, named_params! {":experiment_id": id}, |row| row.get(0))?;
+    let shown = shown_configs(tx, id, &places)?;
+    let summary = &detail.summary;
+    let metric = summary.metric.clone().unwrap_or_else(|| "value".into());
+    let runs = protocol::list_runs(tx, id, None, RUN_MAX)?;
+    Ok(Data {
+        id: id.0,
+        name: summary.name.clone(),
+        state: summary.state.to_string(),
+        purpose: summary.purpose.clone(),
+        error: summary.error.clone(),
+        tags: summary.tags.clone(),
+        facts: super::facts::facts(&detail),
+        objectives: detail.objectives.iter().map(super::facts::objective).collect(),
+        places: place_rows(&places),
+        places_left_out: scores - i64::try_from(places.len()).unwrap_or(0),
+        charts: charts(tx, &detail, &shown)?,
+        legend: shown.iter().map(|(_, name)| name.clone()).collect(),
+        runs_left_out: summary.runs - i64::try_from(runs.len()).unwrap_or(0),
+        runs: runs.iter().map(|run| run_row(run, tx.now_ms)).collect(),
+        jobs: super::jobs::jobs(tx, id)?,
+        warnings: warnings(tx, &detail)?,
+        best: places.first().map(|place| (config_name(place), texts(&place.params))),
+        notes: (detail.notes.iter())
+            .map(|note| {
+                (format!("{} {}", clock::local(note.at_ms), note.user_name), note.text.clone())
+            })
+            .collect(),
+        rerun: super::facts::rerun(&detail),
+        made_at: clock::local(tx.now_ms),
+        version: env!("CARGO_PKG_VERSION"),
+        metric,
+    })
+}
+
+/// The configs that have a line in the charts: the best ones, or the first ones as long as none has a value.
+fn shown_configs(
+    tx: &ReadTx,
+    id: ExperimentId,
+    places: &[Place],
+) -> Result<Vec<(ConfigId, String)>> {
+    if !places.is_empty() {
+        let best = places.iter().take(CURVE_MAX);
+        return Ok(best.map(|place| (place.config, config_name(place))).collect());
+    }
+    let limit = i64::try_from(CURVE_MAX).unwrap_or(i64::MAX);
+    tx.all(FIRST_CONFIGS, named_params! {":experiment_id": id, ":limit": limit}, |row| {
+        let (config, name): (ConfigId, String) = (row.get(0)?, row.get(2)?);
+        let name = if name.is_empty() { format!("config {config}") } else { name };
+        Ok((config, name))
+    })
+}
+
+fn config_name(place: &Place) -> String {
+    if place.name.is_empty() { format!("config {}", place.config) } else { place.name.clone() }
+}
+
+fn place_rows(places: &[Place]) -> Vec<PlaceRow> {
+    let all: Vec<Vec<(String, String)>> = places.iter().map(|place| texts(&place.params)).collect();
+    let differs =
+        |pair: &(String, String)| all.len() < 2 || !all.iter().all(|them| them.contains(pair));
+    let rows = places.iter().zip(&all).enumerate().map(|(i, (place, params))| PlaceRow {
+        place: place.place,
+        name: config_name(place),
+        mean: number(place.mean),
+        interval: match place.interval.filter(|_| place.seeds > 1) {
+            Some((low, high)) => format!("[{}, {}]", number(low), number(high)),
+            None => String::new(),
+        },
+        seeds: match place.failed {
+            0 => place.seeds.to_string(),
+            failed => format!("{} ({failed} failed)", place.seeds),
+        },
+        params: params.iter().filter(|pair| differs(pair)).take(40).cloned().collect(),
+        curve: (i < CURVE_MAX).then_some(i),
+    });
+    rows.collect()
+}
+
+fn texts(params: &Map<String, Value>) -> Vec<(String, String)> {
+    display::leaves(params)
+        .into_iter()
+        .map(|(name, value)| match value {
+            Value::String(text) => (name, text.clone()),
+            Value::Number(value) if value.is_f64() => {
+                (name, number(value.as_f64().unwrap_or(f64::NAN)))
+            }
+            value => (name, value.to_string()),
+        })
+        .collect()
+}
+
+fn run_row(run: &protocol::Run, now_ms: i64) -> RunRow {
+    let end = run.ended_at_ms.unwrap_or(now_ms);
+    RunRow {
+        id: run.id.0,
+        name: run.name.clone(),
+        seed: run.seed,
+        state: run.state.to_string(),
+        value: match (run.value, run.state) {
+            (Some(value), _) => number(value),
+            (None, RunState::Complete) => "NaN".into(),
+            (None, _) => String::new(),
+        },
+        duration: run.started_at_ms.map_or(String::new(), |start| clock::duration(end - start)),
+        error: display::shorten(run.error.as_deref().unwrap_or_default(), 200).into_owned(),
+    }
+}
+
+/// A chart for each objective's metric, then for others.
+fn charts(tx: &ReadTx, detail: &Detail, configs: &[(ConfigId, String)]) -> Result<Vec<Chart>> {
+    let id = detail.summary.id;
+    let mut metrics: Vec<String> = detail.objectives.iter().map(|it| it.metric.clone()).collect();
+    for name in tx.all(METRICS, named_params! {":experiment_id": id}, |row| row.get(0))? {
+        if !metrics.contains(&name) {
+            metrics.push(name);
+        }
+    }
+    let runs: Vec<Vec<RunId>> = configs
+        .iter()
+        .map(|(config, _)| {
+            let params =
+                named_params! {":experiment_id": id, ":config_id": config, ":limit": SEED_MAX};
+            tx.all(RUNS_OF_CONFIG, params, |row| row.get(0))
+        })
+        .collect::<Result<_>>()?;
+    let mut charts = Vec::new();
+    for metric in metrics {
+        if charts.len() == CHART_MAX {
+            break;
+        }
+        let curves =
+            runs.iter().map(|runs| curve(tx, runs, &metric)).collect::<Result<Vec<_>>>()?;
+        if curves.iter().all(|curve| curve.x.len() < 2) {
+            continue;
+        }
+        if let Some(svg) = chart::draw(&curves, &format!("{metric} by step")) {
+            let ends = configs
+                .iter()
+                .zip(&curves)
+                .filter_map(|((_, name), curve)| Some((name.clone(), number(*curve.mean.last()?))));
+            charts.push(Chart { ends: ends.collect(), title: metric, svg });
+        }
+    }
+    Ok(charts)
+}
+
+fn curve(tx: &ReadTx, runs: &[RunId], metric: &str) -> Result<chart::Curve> {
+    let mut seeds = Vec::new();
+    for run in runs {
+        if let Some(points) = metric::thin(tx, *run, metric, POINT_MAX)?
+            && !points.is_empty()
+        {
+            let mut points: Vec<(f64, f64)> =
+                points.iter().map(|point| (point.step as f64, point.mean)).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            seeds.push(points);
+        }
+    }
+    Ok(chart::over_seeds(&seeds, POINT_MAX))
+}
+
+/// What a reader must know before trusting the numbers.
+fn warnings(tx: &ReadTx, detail: &Detail) -> Result<Vec<String>> {
+    let summary = &detail.summary;
+    let mut warnings: Vec<String> = (detail.plan.get("warnings").and_then(Value::as_array))
+        .into_iter()
+        .flatten()
+        .filter_map(|warning| warning.as_str().map(str::to_owned))
+        .collect();
+    let count = named_params! {":experiment_id": summary.id};
+    let (nan, open, pruned, cancelled) = tx.one(COUNT_RUNS, count, |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+            row.get::<_, i64>(3)?,
+        ))
+    })?;
+    let mut add = |count: i64, text: &str| {
+        if count > 0 {
+            let runs = if count == 1 { "run" } else { "runs" };
+            warnings.push(format!("{count} {runs} {text}"));
+        }
+    };
+    add(summary.runs_failed, "failed and have no value");
+    if !detail.objectives.is_empty() {
+        add(nan, "completed with NaN for a value");
+    }
+    add(open, "not ended: the numbers will change");
+    add(pruned, "pruned early: not in the leaderboard");
+    add(cancelled, "cancelled");
+    if detail.git_dirty == Some(true) {
+        warnings
+            .push("the code had changes that were not committed; they are kept in the file".into());
+    }
+    if detail.environment.contains_key("git_diff_cut") {
+        warnings.push("these changes are larger than 8 MiB and were cut".into());
+    }
+    if summary.deleted_at_ms.is_some() {
+        warnings.push("the experiment is deleted; `mle protocol undelete` brings it back".into());
+    }
+    Ok(warnings)
+}
+
+/// A job's id for a sentence.
+pub(super) fn job_name(job: JobId, run: Option<(String, i64)>) -> String {
+    match run {
+        Some((name, seed)) if !name.is_empty() => format!("job {job} ({name}, seed {seed})"),
+        Some((_, seed)) => format!("job {job} (seed {seed})"),
+        None => format!("job {job}"),
+    }
+}
