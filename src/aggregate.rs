@@ -122,7 +122,7 @@ fn bootstrap(sorted: &[f64]) -> (f64, f64) {
 }
 
 /// Linear between the two nearest of `n` ascending values, with numpy's rounding.
-fn quantile(n: usize, q: f64, sorted: impl Fn(usize) -> f64) -> f64 {
+pub(crate) fn quantile(n: usize, q: f64, sorted: impl Fn(usize) -> f64) -> f64 {
     if n == 0 {
         return f64::NAN;
     }

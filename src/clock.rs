@@ -24,10 +24,10 @@ pub fn local(at_ms: i64) -> String {
 pub fn duration(ms: i64) -> String {
     let seconds = ms / 1000;
     match ms {
-        ..1_000 => format!("{ms}ms"),
-        ..60_000 => format!("{:.1}s", ms as f64 / 1000.0),
-        ..3_600_000 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        ..86_400_000 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+        i64::MIN..1_000 => format!("{ms}ms"),
+        1_000..60_000 => format!("{:.1}s", ms as f64 / 1000.0),
+        60_000..3_600_000 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        3_600_000..86_400_000 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
         _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3600 % 24),
     }
 }

@@ -1,1 +1,5 @@
-fn main() {}
+//! The same as `mle reporter`.
+
+fn main() -> std::process::ExitCode {
+    mle::cli::main(mle::cli::Program::Reporter)
+}

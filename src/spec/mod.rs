@@ -28,7 +28,7 @@ pub use plan::{
     Activate, Aggregate, Goal, Kind, Launch, NamedConfig, Objective, Plan, Processing, Resources,
     Search, ValueFrom,
 };
-pub use template::{fill, script_line};
+pub use template::{fill, lookup, script_line};
 
 use crate::error::Result;
 use serde_json::Map;
@@ -99,6 +99,11 @@ pub fn parse(text: &str, origin: &str, overrides: &[String], files: &dyn Files) 
         return toolbox::plan(&document, origin, files);
     }
     own::plan(&document, origin, files)
+}
+
+/// Returns whether a text is an experiment file of the mle-toolbox: one that has `meta_job_args`.
+pub fn is_toolbox(text: &str) -> bool {
+    document::read(text, "").is_ok_and(|document| document.contains_key("meta_job_args"))
 }
 
 /// Returns the plan of one plain command line: `mle run -- COMMAND …`.

@@ -37,11 +37,11 @@ impl Watch {
     /// Forgets the writes seen so far.
     pub fn clear(&self) {
         let mut buffer = [0u8; 4096];
-        // SAFETY: reads into a buffer of the length given; the descriptor does not block.
-        while self.fd >= 0
-            && unsafe { libc::read(self.fd, buffer.as_mut_ptr().cast(), buffer.len()) } > 0
-        {
+        if self.fd < 0 {
+            return;
         }
+        // SAFETY: reads into a buffer of the length given; the descriptor does not block.
+        while unsafe { libc::read(self.fd, buffer.as_mut_ptr().cast(), buffer.len()) } > 0 {}
     }
 
     /// Sleeps until the log is written or `timeout` is over; returns whether it was written.

@@ -1,0 +1,182 @@
+-- Requests for work: added, claimed under a lease, ended once. The attempt number is the fence.
+
+-- name: add_job
+INSERT INTO job (uid, experiment_id, run_id, stage, state, command, settings, priority, cores, gpus, memory_mib,
+                 time_limit_ms, try_max, unique_key, due_at_ms, needs, held, created_at_ms, changed_at_ms, changed_by)
+VALUES (:uid, :experiment, :run, :stage, :state, :command, :settings, :priority, :cores, :gpus, :memory_mib,
+        :time_limit_ms, :try_max, :unique_key, :due_at_ms, :needs, :held, :now_ms, :now_ms, :who)
+
+-- name: find_open_job_by_key
+SELECT id FROM job WHERE unique_key = :key AND state IN ('waiting', 'queued', 'running')
+
+-- name: add_need
+INSERT INTO job_need (needs_job_id, job_id, only_success) VALUES (:needs, :job, :only_success)
+
+-- name: job_state
+SELECT state FROM job WHERE id = :id
+
+-- name: due_jobs
+-- Delayed jobs whose time has come join the queue.
+UPDATE job SET state = 'queued', due_at_ms = NULL, changed_at_ms = :now_ms, changed_by = :who
+WHERE state = 'waiting' AND needs = 0 AND held = 0 AND due_at_ms <= :now_ms
+
+-- name: expired_jobs
+-- Running jobs whose lease ran out: their worker is gone, stopped, or cut off.
+SELECT id, attempt, worker_id FROM job WHERE state = 'running' AND lease_until_ms < :now_ms
+
+-- name: jobs_of_worker
+SELECT id, attempt, cancel_wanted FROM job WHERE state = 'running' AND worker_id = :worker
+
+-- name: candidate_jobs
+-- What fits, best first. The index holds all that is compared.
+SELECT id, cores, gpus, memory_mib FROM job
+WHERE state = 'queued' AND cores <= :cores AND gpus <= :gpus AND memory_mib <= :memory_mib
+ORDER BY priority DESC, id
+LIMIT :limit
+
+-- name: claim_job
+UPDATE job SET state = 'running', attempt = attempt + 1, worker_id = :worker, lease_until_ms = :lease_until_ms,
+               changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :id AND state = 'queued'
+RETURNING attempt, run_id, experiment_id, stage, command, settings, cores, gpus, memory_mib, time_limit_ms
+
+-- name: add_attempt
+INSERT INTO attempt (job_id, number, worker_id, state, claimed_at_ms)
+VALUES (:job, :number, :worker, 'running', :now_ms)
+
+-- name: start_attempt
+-- No row changes when the lease was lost.
+UPDATE attempt SET started_at_ms = :started_at_ms, pid = :pid
+WHERE job_id = :job AND number = :number AND state = 'running'
+
+-- name: keep_jobs
+-- Renews every lease of a worker at once.
+UPDATE job SET lease_until_ms = :lease_until_ms WHERE state = 'running' AND worker_id = :worker
+
+-- name: release_job
+-- Gives back a job that was claimed and never started.
+UPDATE job SET state = 'queued', lease_until_ms = NULL, changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+
+-- name: running_job
+-- What ending an attempt needs to know. No row when the lease was lost.
+SELECT run_id, experiment_id, stage, failures, try_max, cancel_wanted,
+       json_extract(settings, '$.retry_ms') AS retry_ms
+FROM job WHERE id = :id AND attempt = :attempt AND state = 'running'
+
+-- name: end_job
+UPDATE job SET state = :state, lease_until_ms = NULL, due_at_ms = :due_at_ms, failures = :failures, error = :error,
+               ended_at_ms = :ended_at_ms, changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+
+-- name: end_attempt
+UPDATE attempt SET state = :state, ended_at_ms = :ended_at_ms, started_at_ms = coalesce(:started_at_ms, started_at_ms),
+                   pid = coalesce(:pid, pid), exit_code = :exit_code, signal = :signal, error = :error,
+                   user_ms = :user_ms, system_ms = :system_ms, memory_peak_kib = :memory_peak_kib,
+                   stdout_bytes = :stdout_bytes, stderr_bytes = :stderr_bytes
+WHERE job_id = :job AND number = :number AND state = 'running'
+
+-- name: attempt_started
+SELECT started_at_ms FROM attempt WHERE job_id = :job AND number = :number
+
+-- name: waiting_on
+-- Open jobs that wait for one.
+SELECT n.job_id, n.only_success FROM job_need n
+JOIN job j ON j.id = n.job_id AND j.state = 'waiting'
+WHERE n.needs_job_id = :job
+
+-- name: need_met
+-- One thing less to wait for; the last one queues the job.
+UPDATE job SET needs = needs - 1,
+               state = CASE WHEN needs = 1 AND held = 0 AND due_at_ms IS NULL THEN 'queued' ELSE 'waiting' END,
+               changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :id AND state = 'waiting' AND needs > 0
+
+-- name: cancel_open_job
+-- Cancels a job that no worker holds.
+UPDATE job SET state = 'cancelled', needs = 0, held = 0, due_at_ms = NULL, ended_at_ms = :now_ms, error = :error,
+               changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :id AND state IN ('waiting', 'queued')
+
+-- name: want_cancel
+-- Asks the worker that holds it to stop it.
+UPDATE job SET cancel_wanted = 1 WHERE id = :id AND state = 'running'
+
+-- name: open_jobs_of_experiment
+SELECT id, state FROM job
+WHERE experiment_id = :experiment AND state IN ('waiting', 'queued', 'running')
+
+-- name: hold_jobs
+UPDATE job SET state = 'waiting', held = 1, changed_at_ms = :now_ms, changed_by = :who
+WHERE experiment_id = :experiment AND state IN ('waiting', 'queued') AND held = 0
+
+-- name: resume_jobs
+UPDATE job SET held = 0,
+               state = CASE WHEN needs = 0 AND due_at_ms IS NULL THEN 'queued' ELSE 'waiting' END,
+               changed_at_ms = :now_ms, changed_by = :who
+WHERE experiment_id = :experiment AND state = 'waiting' AND held = 1
+
+-- name: retry_job
+-- An ended job gets all its tries again.
+UPDATE job SET state = 'queued', failures = 0, cancel_wanted = 0, ended_at_ms = NULL, error = NULL,
+               changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :id AND state IN ('failed', 'cancelled')
+
+-- name: count_open_jobs
+SELECT count(*) FROM job WHERE experiment_id = :experiment AND state IN ('waiting', 'queued', 'running')
+
+-- name: count_queued_or_running
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued') OR EXISTS (SELECT 1 FROM job WHERE state = 'running')
+
+-- name: next_due
+SELECT min(due_at_ms) FROM job WHERE state = 'waiting' AND needs = 0 AND held = 0
+
+-- name: is_waiting_for_time
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 'waiting' AND needs = 0 AND held = 0)
+
+-- name: add_worker
+INSERT INTO worker (uid, kind, state, host, pid, process_start, slots, cores, gpus, memory_mib, started_at_ms, seen_at_ms)
+VALUES (:uid, :kind, 'live', :host, :pid, :process_start, :slots, :cores, :gpus, :memory_mib, :now_ms, :now_ms)
+
+-- name: keep_worker
+UPDATE worker SET seen_at_ms = :now_ms WHERE id = :id AND state = 'live'
+
+-- name: end_worker
+UPDATE worker SET state = :state, ended_at_ms = :now_ms WHERE id = :id AND state = 'live'
+
+-- name: live_workers
+SELECT id, uid, kind, pid, process_start, seen_at_ms FROM worker WHERE state = 'live' AND host = :host
+
+-- name: silent_workers
+SELECT id FROM worker WHERE state = 'live' AND seen_at_ms < :since_ms
+
+-- name: show_job
+SELECT id, experiment_id, run_id, stage, state, command, settings, priority, cores, gpus, memory_mib, time_limit_ms,
+       attempt, failures, try_max, worker_id, lease_until_ms, due_at_ms, needs, held, cancel_wanted, error
+FROM job WHERE id = :id
+
+-- name: needs_of_job
+SELECT n.needs_job_id, j.state, n.only_success FROM job_need n JOIN job j ON j.id = n.needs_job_id
+WHERE n.job_id = :job AND (j.state IN ('waiting', 'queued', 'running') OR (n.only_success = 1 AND j.state <> 'succeeded'))
+
+-- name: ahead_of_job
+SELECT count(*) FROM job WHERE state = 'queued' AND (priority > :priority OR (priority = :priority AND id < :id))
+
+-- name: live_room
+-- The largest room any live worker offers.
+SELECT count(*), max(cores), max(gpus), max(memory_mib), sum(slots) FROM worker WHERE state = 'live' AND slots > 0
+
+-- name: jobs_of_experiment
+SELECT id FROM job WHERE experiment_id = :experiment ORDER BY id
+
+-- name: job_of_run
+SELECT id FROM job WHERE run_id = :run ORDER BY id DESC LIMIT 1
+
+-- name: add_output
+INSERT OR IGNORE INTO output (job_id, attempt, stream, offset, at_ms, bytes)
+VALUES (:job, :attempt, :stream, :offset, :now_ms, :bytes)
+
+-- name: drop_output
+-- The middle of a long output: after the head, before the tail.
+DELETE FROM output WHERE job_id = :job AND attempt = :attempt AND stream = :stream AND offset >= :from
+                     AND offset + length(bytes) <= :to

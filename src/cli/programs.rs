@@ -1,0 +1,121 @@
+//! `mle worker`, `mle scheduler`, `mle searcher`: the same as the programs of these names.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+
+use crate::daemon;
+use crate::error::Result;
+use crate::worker::{self, Options};
+
+/// Run jobs of this file on this machine
+///
+/// Claims jobs that fit its cores, GPUs and memory, runs each in a process group of its own, keeps its output, metrics
+/// and resource use. SIGTERM and Ctrl-C stop its jobs and give them back; SIGUSR2 warns them first. Kill -9 is fine too:
+/// the next program on this machine, or the end of the lease, gives the jobs back.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  mle worker --db digits.db --slots 4 --when-dry")]
+pub struct WorkerArgs {
+    /// Jobs at once [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub slots: Option<u32>,
+    /// Cores to give [default: those of the machine]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub cores: Option<u32>,
+    /// Memory to give, in MiB [default: that of the machine]
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<u64>,
+    /// Seconds a lease lasts without renewal
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    pub lease: f64,
+    /// Leave after so many seconds without work
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub idle: Option<f64>,
+    /// Leave once nothing is queued, running or due
+    #[arg(long)]
+    pub when_dry: bool,
+}
+
+/// Turn experiments into jobs and end them, give back the jobs of lost workers
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  mle scheduler --db digits.db --when-dry")]
+pub struct SchedulerArgs {
+    /// Leave once no experiment is open
+    #[arg(long)]
+    pub when_dry: bool,
+}
+
+/// Ask the strategies of open studies for trials, and tell them results
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  mle searcher --db digits.db --when-dry")]
+pub struct SearcherArgs {
+    /// Leave once no experiment is open
+    #[arg(long)]
+    pub when_dry: bool,
+}
+
+/// Reads a positive number of seconds.
+pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 1e9 => Ok(value),
+        _ => Err("not a positive number of seconds".into()),
+    }
+}
+
+/// Runs the worker.
+///
+/// # Errors
+/// See [`worker::run`].
+pub fn worker(args: &WorkerArgs, db: &Path) -> Result<()> {
+    let stop = daemon::stop_on_signals()?;
+    stop.when_dry.store(args.when_dry, Ordering::Relaxed);
+    let options = Options {
+        slots: args.slots,
+        cores: args.cores,
+        memory_mib: args.memory,
+        lease_ms: (args.lease * 1000.0) as i64,
+        idle_ms: args.idle.map(|idle| (idle * 1000.0) as i64),
+        ..Options::default()
+    };
+    worker::run(db, &options, &stop).map(drop)
+}
+
+/// Runs the scheduler.
+///
+/// # Errors
+/// See [`daemon::run`].
+pub fn scheduler(args: &SchedulerArgs, db: &Path) -> Result<()> {
+    let stop = daemon::stop_on_signals()?;
+    stop.when_dry.store(args.when_dry, Ordering::Relaxed);
+    daemon::run(db, &[daemon::SCHEDULER], &stop)
+}
+
+/// Runs the searcher.
+///
+/// # Errors
+/// See [`daemon::run`].
+pub fn searcher(args: &SearcherArgs, db: &Path) -> Result<()> {
+    let stop = daemon::stop_on_signals()?;
+    stop.when_dry.store(args.when_dry, Ordering::Relaxed);
+    daemon::run(db, &[daemon::SEARCHER], &stop)
+}
+
+/// Keep reports fresh: each experiment that ends gets its report in the file
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  mle reporter --db digits.db --when-dry")]
+pub struct ReporterArgs {
+    /// Leave once no experiment is open
+    #[arg(long)]
+    pub when_dry: bool,
+}
+
+/// Runs the reporter.
+///
+/// # Errors
+/// What opening the file or storing a report returns.
+pub fn reporter(args: &ReporterArgs, _output: &super::output::Output, db: &Path) -> Result<()> {
+    let stop = daemon::stop_on_signals()?;
+    stop.when_dry.store(args.when_dry, Ordering::Relaxed);
+    crate::reporter::run(db, &stop)
+}

@@ -1,0 +1,285 @@
+//! `mle run`: an experiment from a spec, or one command, run and recorded.
+
+mod progress;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+
+use crate::cli::output::Output;
+use crate::display::sanitize;
+use crate::error::{Error, Result};
+use crate::id::ExperimentId;
+use crate::protocol::{self, NewExperiment, Objective, Provenance, State};
+use crate::spec::{self, Disk, Launch, Plan};
+use crate::store::{Open, Store};
+
+/// Run an experiment and record it
+///
+/// SPEC is a YAML, JSON or TOML file (also an experiment file of the mle-toolbox). Without one, everything after `--` is
+/// a command that is run once and recorded. Everything is kept in one file, named after the experiment unless --db says
+/// otherwise. Ctrl-C stops the jobs and pauses the experiment; --resume goes on with it.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  mle run search.yaml
+  mle run search.yaml --set search.trials=50 --seeds 5 --workers 4
+  mle run --db lab.db -- python train.py --lr 0.1
+  mle run --db search.db --resume")]
+pub struct RunArgs {
+    /// The spec
+    #[arg(value_name = "SPEC", conflicts_with = "command")]
+    pub spec: Option<PathBuf>,
+    /// A command to run once and record
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Change a key of the spec: `a.b=3`; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seeds for each config: a number
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<u32>,
+    /// Jobs at once
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub workers: Option<u32>,
+    /// Name the experiment
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Say why it is done
+    #[arg(short, long, value_name = "TEXT")]
+    pub purpose: Option<String>,
+    /// Check the spec and show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Return at once; the experiment goes on in the background
+    #[arg(long)]
+    pub detach: bool,
+    /// Go on with the newest open experiment of the file (with SPEC: of that name)
+    #[arg(long)]
+    pub resume: bool,
+    /// Go on with this experiment (used by --detach)
+    #[arg(long, hide = true)]
+    pub experiment: Option<i64>,
+}
+
+/// What to run, checked, before anything is written.
+struct Prepared {
+    plan: Plan,
+    spec_text: Option<String>,
+    spec_name: Option<String>,
+    cwd: PathBuf,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error::Invalid`] for a bad spec; [`Error::Failed`] when runs failed; [`Error::Interrupted`] after Ctrl-C; what
+/// opening the file returns.
+pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
+    if let Some(id) = args.experiment {
+        let db = db.ok_or_else(|| Error::invalid("--experiment", "needs --db"))?;
+        return work::go_on(db, ExperimentId(id), args.workers, output);
+    }
+    if args.spec.is_none() && args.command.is_empty() {
+        if args.resume {
+            let db = db.ok_or_else(|| {
+                Error::invalid("--resume", "needs --db FILE or a SPEC to know which file to go on with")
+            })?;
+            let id = resumable(db, None)?;
+            return work::go_on(db, id, args.workers, output);
+        }
+        return Err(Error::invalid("mle run", "there is nothing to run")
+            .with_hint("give a SPEC, or a command after `--`; `mle run --help` has examples"));
+    }
+    let prepared = prepare(args)?;
+    let db = db.map_or_else(|| default_db(args, &prepared.plan), Path::to_owned);
+    for warning in &prepared.plan.warnings {
+        if !output.json {
+            eprintln!("warning: {}", sanitize(warning));
+        }
+    }
+    if args.dry_run {
+        return work::show_plan(&prepared.plan, &db, output);
+    }
+    if args.resume {
+        let id = resumable(&db, Some(&prepared.plan.name))?;
+        return work::go_on(&db, id, args.workers, output);
+    }
+    let id = add(&db, &prepared)?;
+    if args.detach {
+        return detach(&db, id, args, output);
+    }
+    work::go_on(&db, id, args.workers, output)
+}
+
+fn prepare(args: &RunArgs) -> Result<Prepared> {
+    let here = std::env::current_dir().map_err(|error| Error::io(".", error))?;
+    let mut prepared = match &args.spec {
+        None => {
+            let name = args.name.clone().unwrap_or_else(|| name_of_command(&args.command));
+            let plan = spec::for_command(args.command.clone(), &name);
+            if !args.set.is_empty() {
+                return Err(Error::invalid("--set", "changes a spec, and there is none"));
+            }
+            Prepared { plan, spec_text: None, spec_name: None, cwd: here }
+        }
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+            let text = String::from_utf8(bytes)
+                .map_err(|_| Error::invalid(path.display().to_string(), "is not UTF-8 text"))?;
+            let origin = path.display().to_string();
+            // Our own specs mean paths from where they lie; the toolbox's from where one stands.
+            let folder = match path.parent() {
+                Some(parent) if !spec::is_toolbox(&text) && !parent.as_os_str().is_empty() => here.join(parent),
+                _ => here,
+            };
+            let folder = std::path::absolute(&folder).unwrap_or(folder);
+            let mut set = args.set.clone();
+            set.extend(args.seeds.map(|seeds| format!("seeds={seeds}")));
+            let plan = spec::parse(&text, &origin, &set, &Disk { folder: folder.clone() })?;
+            let spec_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            Prepared { plan, spec_text: Some(text), spec_name, cwd: folder }
+        }
+    };
+    let plan = &mut prepared.plan;
+    if let Some(workers) = args.workers {
+        plan.workers = Some(workers);
+    }
+    if let Some(name) = &args.name {
+        plan.name.clone_from(name);
+    }
+    if let Some(purpose) = &args.purpose {
+        plan.purpose.clone_from(purpose);
+    }
+    Ok(prepared)
+}
+
+fn name_of_command(words: &[String]) -> String {
+    let of = |word: &String| Path::new(word).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let script = words.iter().skip(1).find(|word| !word.starts_with('-') && word.contains('.'));
+    script.or(words.first()).and_then(of).filter(|name| !name.is_empty()).unwrap_or_else(|| "command".into())
+}
+
+/// `NAME.db` beside the user, with what no file name should have left out.
+fn default_db(args: &RunArgs, plan: &Plan) -> PathBuf {
+    if args.spec.is_none() {
+        return PathBuf::from("mle.db");
+    }
+    let clean: String = plan
+        .name
+        .chars()
+        .map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' })
+        .take(100)
+        .collect();
+    let clean = clean.trim_matches(|c| c == '.' || c == '-').to_owned();
+    PathBuf::from(format!("{}.db", if clean.is_empty() { "experiment" } else { &clean }))
+}
+
+fn add(db: &Path, prepared: &Prepared) -> Result<ExperimentId> {
+    let plan = &prepared.plan;
+    let script = match &plan.launch {
+        Launch::Script { script, .. } => Some(prepared.cwd.join(script)),
+        Launch::Template(words) => words
+            .iter()
+            .map(|word| prepared.cwd.join(word))
+            .find(|path| path.is_file() && path.extension().is_some()),
+    };
+    let argv: Vec<String> = std::env::args().collect();
+    let provenance = Provenance::capture(&prepared.cwd, script.as_deref(), &argv);
+    let mut new = NewExperiment::new(plan.name.clone(), kind_of(plan.kind));
+    new.purpose.clone_from(&plan.purpose);
+    new.project.clone_from(&plan.project);
+    new.plan = serde_json::to_value(plan).map_err(|error| Error::invalid("plan", error.to_string()))?;
+    new.spec_text.clone_from(&prepared.spec_text);
+    new.spec_name.clone_from(&prepared.spec_name);
+    new.objectives = plan.objectives.iter().map(|objective| objective_of(objective, plan.aggregate)).collect();
+    let mut store = Store::open(db, Open::Create)?;
+    store.write(|tx| protocol::add(tx, &new, &provenance))
+}
+
+fn kind_of(kind: spec::Kind) -> protocol::Kind {
+    match kind {
+        spec::Kind::Command => protocol::Kind::Command,
+        spec::Kind::SingleConfig => protocol::Kind::SingleConfig,
+        spec::Kind::MultipleConfigs => protocol::Kind::MultipleConfigs,
+        spec::Kind::HyperparameterSearch => protocol::Kind::Search,
+    }
+}
+
+fn objective_of(objective: &spec::Objective, aggregate: spec::Aggregate) -> Objective {
+    Objective {
+        metric: objective.metric.clone(),
+        goal: match objective.goal {
+            spec::Goal::Min => protocol::Goal::Min,
+            spec::Goal::Max => protocol::Goal::Max,
+        },
+        value_from: match objective.from {
+            spec::ValueFrom::Last => protocol::ValueFrom::Last,
+            spec::ValueFrom::Best => protocol::ValueFrom::Best,
+            spec::ValueFrom::Mean => protocol::ValueFrom::Mean,
+        },
+        aggregate: match aggregate {
+            spec::Aggregate::Mean => protocol::Aggregate::Mean,
+            spec::Aggregate::P10 => protocol::Aggregate::P10,
+            spec::Aggregate::P25 => protocol::Aggregate::P25,
+            spec::Aggregate::P50 => protocol::Aggregate::P50,
+            spec::Aggregate::P75 => protocol::Aggregate::P75,
+            spec::Aggregate::P90 => protocol::Aggregate::P90,
+        },
+    }
+}
+
+/// Returns the newest open experiment (of this name).
+fn resumable(db: &Path, name: Option<&str>) -> Result<ExperimentId> {
+    const SQL: &str = "SELECT id FROM experiment WHERE state IN ('planned', 'running', 'paused')
+                       AND deleted_at_ms IS NULL AND kind <> 'log' AND (?1 IS NULL OR name = ?1)
+                       ORDER BY id DESC LIMIT 1";
+    let store = Store::open(db, Open::Existing)?;
+    store.read(|tx| tx.maybe(SQL, [name], |row| row.get(0)))?.ok_or_else(|| {
+        let of = name.map_or_else(String::new, |name| format!(" named {name:?}"));
+        Error::invalid("--resume", format!("{} has no open experiment{of}", db.display()))
+            .with_hint("run it without --resume, or `mle retry JOB` for a job that failed")
+    })
+}
+
+/// The same program in the background, its own session, no terminal.
+fn detach(db: &Path, id: ExperimentId, args: &RunArgs, output: &Output) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    let exe = std::env::current_exe().map_err(|error| Error::io("mle", error))?;
+    let mut command = Command::new(exe);
+    command.arg("run").arg("--db").arg(db).arg("--experiment").arg(id.to_string());
+    if let Some(workers) = args.workers {
+        command.arg("--workers").arg(workers.to_string());
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A group of its own keeps the terminal's Ctrl-C away; the hangup is handled as a stop.
+    command.process_group(0);
+    // SAFETY: setsid is safe between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::setsid();
+            Ok(())
+        });
+    }
+    let child = command.spawn().map_err(|error| Error::io("mle", error))?;
+    if output.json {
+        println!("{}", serde_json::json!({ "experiment": id, "db": db, "pid": child.id() }));
+    } else {
+        println!("experiment {id} runs in the background (process {})", child.id());
+        println!("  mle status --db {}", super::quote(&db.display().to_string()));
+    }
+    Ok(())
+}
+
+/// Returns whether an experiment went well enough for exit code 0.
+fn verdict(state: State, error: Option<String>) -> Result<()> {
+    match state {
+        State::Complete => Ok(()),
+        State::Paused => Err(Error::Interrupted),
+        other => Err(Error::Failed(error.map_or_else(
+            || format!("the experiment ended as {other}"),
+            |error| format!("the experiment ended as {other}: {error}"),
+        ))),
+    }
+}

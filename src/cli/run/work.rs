@@ -1,0 +1,270 @@
+//! The loops of all programs as threads of one process, for one experiment.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::cli::output::Output;
+use crate::cli::quote;
+use crate::daemon::{self, SCHEDULER, SEARCHER};
+use crate::display::{json_number, leaves, number, sanitize};
+use crate::error::{Error, Result};
+use crate::id::ExperimentId;
+use crate::lifecycle;
+use crate::process;
+use crate::protocol::{self, State};
+use crate::queue::WorkerKind;
+use crate::report::{self, Place};
+use crate::spec::{Launch, Plan};
+use crate::store::{Open, Store, Watch};
+use crate::worker::{self, Options};
+
+use super::progress::{self, Progress};
+use super::verdict;
+
+/// Runs an experiment of the file to its end.
+///
+/// # Errors
+/// See [`super::run`].
+pub(super) fn go_on(db: &Path, id: ExperimentId, workers: Option<u32>, output: &Output) -> Result<()> {
+    let mut store = Store::open(db, Open::Existing)?;
+    worker::clear_host(&mut store)?;
+    let (plan, state) = store.read(|tx| {
+        let plan: String = tx
+            .maybe("SELECT plan FROM experiment WHERE id = ?1", [id], |row| row.get(0))?
+            .ok_or_else(|| Error::not_found("experiment", id))?;
+        Ok((plan, protocol::state(tx, id)?))
+    })?;
+    let plan: Plan = serde_json::from_str(&plan)
+        .map_err(|error| Error::invalid(format!("experiment {id}"), format!("its plan cannot be read: {error}")))?;
+    if state == State::Paused {
+        store.write(|tx| lifecycle::resume(tx, id, "run"))?;
+    }
+    let slots = workers.or(plan.workers).unwrap_or_else(|| (process::cores() / plan.resources.cores.max(1)).max(1));
+    let options = Options {
+        slots: Some(slots),
+        // What is asked for on this machine is given: the peer's files name the cores of a cluster.
+        cores: Some(process::cores().max(slots.saturating_mul(plan.resources.cores))),
+        kind: WorkerKind::Run,
+        ..Options::default()
+    };
+    if !output.json {
+        eprintln!("experiment {id} {} in {} ({slots} at once)", plan.name, db.display());
+    }
+    let stop = daemon::stop_on_signals()?;
+    let inner = worker::Stop::default();
+    let result = std::thread::scope(|scope| {
+        let turns = scope.spawn(|| daemon::run(db, &[SCHEDULER, SEARCHER], &inner));
+        let jobs = scope.spawn(|| worker::run(db, &options, &inner));
+        let watched = watch(&mut store, db, id, output, &stop, || turns.is_finished() || jobs.is_finished());
+        inner.now.store(true, Ordering::Relaxed);
+        let join = |result: std::thread::Result<Result<()>>| {
+            result.unwrap_or_else(|_| Err(Error::Failed("a thread of this program panicked".into())))
+        };
+        let jobs = join(jobs.join().map(|result| result.map(drop)));
+        let turns = join(turns.join());
+        watched.and(jobs).and(turns)
+    });
+    let state = store.read(|tx| protocol::state(tx, id))?;
+    if !state.is_end() && state != State::Paused {
+        store.write(|tx| lifecycle::pause(tx, id, "run"))?;
+    }
+    result?;
+    conclude(&mut store, db, id, &plan, output)
+}
+
+/// Shows progress until the experiment is over, the user stops it, or a loop ended by itself.
+fn watch(
+    store: &mut Store,
+    db: &Path,
+    id: ExperimentId,
+    output: &Output,
+    stop: &worker::Stop,
+    broken: impl Fn() -> bool,
+) -> Result<()> {
+    let mut progress = Progress::new(output);
+    let watch = Watch::new(db);
+    loop {
+        let now = store.read(|tx| progress::snapshot(tx, id))?;
+        progress.show(&now);
+        let over = matches!(now.state.as_str(), "complete" | "failed" | "cancelled");
+        if over || broken() {
+            progress.end();
+            return Ok(());
+        }
+        if stop.now.load(Ordering::Relaxed) || stop.preempt.load(Ordering::Relaxed) {
+            progress.end();
+            if !output.json {
+                eprintln!("stopping: jobs are asked to end …");
+            }
+            store.write(|tx| lifecycle::pause(tx, id, "run"))?;
+            return Ok(());
+        }
+        // Commits come in bursts: a display needs no more than ten a second.
+        watch.wait(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// What a person wants to know at the end.
+fn conclude(store: &mut Store, db: &Path, id: ExperimentId, plan: &Plan, output: &Output) -> Result<()> {
+    let state = store.read(|tx| protocol::state(tx, id))?;
+    if state.is_end() {
+        let rendered = store.read(|tx| report::render(tx, id))?;
+        let prepared = rendered.prepare();
+        store.write(|tx| report::store(tx, id, &prepared))?;
+    }
+    let path = quote(&db.display().to_string());
+    let places = store.read(|tx| report::leaderboard(tx, id, 10))?;
+    if output.json {
+        let board: Vec<serde_json::Value> = places.iter().map(place_json).collect();
+        output.json(&serde_json::json!({ "experiment": id, "db": db, "state": state.as_str(), "leaderboard": board }))?;
+    } else if state == State::Paused {
+        eprintln!("paused; go on with:\n  mle run --db {path} --resume");
+    } else {
+        for line in store.read(|tx| failures(tx, id))? {
+            eprintln!("{}", sanitize(&line));
+        }
+        print_places(&places, plan, output)?;
+        println!("{state} in {}: everything is in {}", elapsed(store, id)?, db.display());
+        print_next(store, id, &path, places.is_empty())?;
+    }
+    let error = store.read(|tx| {
+        tx.one("SELECT error FROM experiment WHERE id = ?1", [id], |row| row.get::<_, Option<String>>(0))
+    })?;
+    verdict(state, error)
+}
+
+fn place_json(place: &Place) -> serde_json::Value {
+    serde_json::json!({
+        "place": place.place, "config": place.config, "name": place.name, "mean": json_number(place.mean),
+        "low95": place.interval.map(|interval| json_number(interval.0)),
+        "high95": place.interval.map(|interval| json_number(interval.1)),
+        "seeds": place.seeds, "failed": place.failed, "params": place.params,
+    })
+}
+
+/// The leaderboard, one column a parameter, and the best in words.
+fn print_places(places: &[Place], plan: &Plan, output: &Output) -> Result<()> {
+    let (Some(best), Some(objective)) = (places.first(), plan.objectives.first()) else { return Ok(()) };
+    let mut params: Vec<String> = Vec::new();
+    for place in places {
+        for (name, _) in leaves(&place.params) {
+            if !params.contains(&name) && params.len() < 12 {
+                params.push(name);
+            }
+        }
+    }
+    let interval = |place: &Place| {
+        place.interval.map_or_else(String::new, |(low, high)| format!("{} … {}", number(low), number(high)))
+    };
+    let rows: Vec<Vec<String>> = places
+        .iter()
+        .map(|place| {
+            let mut row = vec![
+                place.place.to_string(),
+                place.name.clone(),
+                number(place.mean),
+                interval(place),
+                place.seeds.to_string(),
+            ];
+            let values = leaves(&place.params);
+            row.extend(params.iter().map(|name| {
+                let value = values.iter().find(|(of, _)| of == name).map(|(_, value)| *value);
+                match value {
+                    None => String::new(),
+                    Some(serde_json::Value::String(text)) => text.clone(),
+                    Some(serde_json::Value::Number(value)) if value.is_f64() => {
+                        number(value.as_f64().unwrap_or(f64::NAN))
+                    }
+                    Some(value) => value.to_string(),
+                }
+            }));
+            row
+        })
+        .collect();
+    let mut names = vec!["place", "name", objective.metric.as_str(), "95 % interval", "seeds"];
+    names.extend(params.iter().map(String::as_str));
+    output.table(&names, &rows, "no run has a value yet")?;
+    let of = if best.seeds > 1 {
+        format!(" (95 % interval {}, {} seeds)", interval(best).replace(" … ", " to "), best.seeds)
+    } else {
+        String::new()
+    };
+    println!("best {}: {}{of}", sanitize(&objective.metric), number(best.mean));
+    Ok(())
+}
+
+fn print_next(store: &Store, id: ExperimentId, path: &str, plain: bool) -> Result<()> {
+    if !plain {
+        println!(
+            "next:\n  mle report {id} --db {path} --format html --out report.html\n  mle status {id} --db {path}\n  \
+             mle sql --db {path} \"SELECT * FROM leaderboard\""
+        );
+        return Ok(());
+    }
+    let job: Option<i64> = store.read(|tx| {
+        tx.one("SELECT max(id) FROM job WHERE experiment_id = ?1", [id], |row| row.get(0))
+    })?;
+    if let Some(job) = job {
+        println!("next:\n  mle logs {job} --db {path}\n  mle protocol show {id} --db {path}");
+    }
+    Ok(())
+}
+
+fn elapsed(store: &Store, id: ExperimentId) -> Result<String> {
+    const SQL: &str = "SELECT coalesce(ended_at_ms, changed_at_ms) - coalesce(started_at_ms, created_at_ms)
+                       FROM experiment WHERE id = ?1";
+    store.read(|tx| tx.one(SQL, [id], |row| row.get(0))).map(crate::clock::duration)
+}
+
+/// The failed jobs, each with why and where to look; at most five.
+fn failures(tx: &crate::store::ReadTx<'_>, id: ExperimentId) -> Result<Vec<String>> {
+    const SQL: &str = "SELECT id, stage, coalesce(error, '') FROM job
+                       WHERE experiment_id = ?1 AND state = 'failed' ORDER BY id";
+    let all: Vec<(i64, String, String)> =
+        tx.all(SQL, [id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut lines: Vec<String> = all
+        .iter()
+        .take(5)
+        .map(|(job, stage, error)| {
+            let which = if stage == "main" { String::new() } else { format!(" ({stage} the runs)") };
+            format!("job {job}{which} failed: {error}; see `mle logs {job}`")
+        })
+        .collect();
+    if all.len() > 5 {
+        lines.push(format!("and {} more failed jobs; see `mle status {id}`", all.len() - 5));
+    }
+    Ok(lines)
+}
+
+/// `--dry-run`.
+pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
+    if output.json {
+        let text = serde_json::to_string_pretty(plan).map_err(|error| Error::invalid("plan", error.to_string()))?;
+        println!("{text}");
+        return Ok(());
+    }
+    println!("{} would run in {}", plan.name, db.display());
+    match &plan.search {
+        Some(search) => {
+            let trials = search.trials.map_or_else(|| "all".into(), |trials| trials.to_string());
+            println!("  {} search: {trials} trials × {} seeds", search.strategy, plan.seeds.len());
+            let space = crate::search::space::Space::parse(&search.space)?;
+            for row in space.describe() {
+                println!("    {}: {} {}", row.name, row.kind, row.range);
+            }
+        }
+        None => println!(
+            "  {} configs × {} seeds = {} runs",
+            plan.configs.len(),
+            plan.seeds.len(),
+            plan.configs.len() * plan.seeds.len()
+        ),
+    }
+    match &plan.launch {
+        Launch::Template(words) => println!("  command: {}", shell_words::join(words)),
+        Launch::Script { script, .. } => println!("  script: {script} -exp_dir … -config … -seed …"),
+    }
+    Ok(())
+}

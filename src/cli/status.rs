@@ -1,0 +1,77 @@
+//! `mle status`: how far everything is, at a glance.
+
+use std::path::Path;
+
+use clap::Args;
+
+use crate::cli::output::Output;
+use crate::error::Result;
+use crate::protocol;
+use crate::store::{Open, Store};
+
+/// Show how far experiments, jobs and workers are
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  mle status\n  mle status digits\n  mle status --jobs failed --json")]
+pub struct StatusArgs {
+    /// One experiment: its id, name, or the start of its uid
+    #[arg(value_name = "EXPERIMENT")]
+    experiment: Option<String>,
+    /// List the jobs in this state
+    #[arg(long, value_name = "STATE", value_parser = ["waiting", "queued", "running", "succeeded", "failed", "cancelled", "all"])]
+    jobs: Option<String>,
+    /// Rows at most
+    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    limit: u32,
+}
+
+const EXPERIMENTS: &str = "SELECT id, name, state, runs, runs_complete AS complete, runs_failed AS failed, metric, best,
+    round(duration_s, 1) AS seconds FROM experiments WHERE ?1 IS NULL OR id = ?1 ORDER BY id DESC LIMIT ?2";
+const JOB_COUNTS: &str = "SELECT state, count(*) AS jobs FROM job
+    WHERE ?1 IS NULL OR experiment_id = ?1 GROUP BY state ORDER BY state";
+const JOBS: &str = "SELECT id, experiment, run_id AS run, state, attempt, round(duration_s, 2) AS seconds, exit_code,
+    error, command FROM jobs WHERE (?1 IS NULL OR experiment_id = ?1) AND (?3 = 'all' OR state = ?3) ORDER BY id LIMIT ?2";
+const WORKERS: &str = "SELECT id, kind, host, pid, slots, seen_at FROM workers WHERE state = 'live' ORDER BY id LIMIT ?1";
+const FAILED: &str = "SELECT id, experiment, run_id AS run, attempt, error FROM jobs
+    WHERE state = 'failed' AND (?1 IS NULL OR experiment_id = ?1) ORDER BY id DESC LIMIT 5";
+
+/// Shows it.
+///
+/// # Errors
+/// [`crate::Error::NotFound`]; what opening the file returns.
+pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
+    let store = Store::open(db, Open::ReadOnly)?;
+    store.read(|tx| {
+        let id = args.experiment.as_ref().map(|word| protocol::find(tx, word)).transpose()?;
+        if let Some(state) = &args.jobs {
+            let (names, rows) = tx.table(JOBS, rusqlite::params![id, args.limit, state])?;
+            return output.rows(&names, &rows);
+        }
+        let (names, rows) = tx.table(EXPERIMENTS, rusqlite::params![id, args.limit])?;
+        if output.json {
+            return output.rows(&names, &rows);
+        }
+        if rows.is_empty() {
+            println!("no experiments yet; `mle run SPEC` makes one");
+        } else {
+            output.rows(&names, &rows)?;
+        }
+        let counts: Vec<(String, i64)> =
+            tx.all(JOB_COUNTS, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if !counts.is_empty() {
+            let text: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+            println!("jobs: {}", text.join(" · "));
+        }
+        let (names, rows) = tx.table(WORKERS, [args.limit])?;
+        if rows.is_empty() {
+            println!("no program is at work on this file");
+        } else {
+            output.rows(&names, &rows)?;
+        }
+        let (names, rows) = tx.table(FAILED, [id])?;
+        if !rows.is_empty() {
+            println!("failed:");
+            output.rows(&names, &rows)?;
+        }
+        Ok(())
+    })
+}

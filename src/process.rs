@@ -1,0 +1,258 @@
+//! Processes: what std does not offer for groups, resource use and descendants that got away.
+
+use std::collections::HashSet;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::Command;
+
+/// The variable every process of a job has: the uid of the worker that started it.
+pub const WORKER_VARIABLE: &str = "MLE_WORKER";
+const GUARD_VARIABLE: &str = "MLE_GUARD";
+
+/// Returns this host's name.
+pub fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_else(|| "localhost".into())
+}
+
+/// Returns what tells the process `pid` from a later one of the same number: boot, pid namespace and start tick.
+/// `None` when there is no such process.
+pub fn start_of(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; fields are counted after it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let start = fields.nth(18)?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let space = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    Some(format!("{}/{}/{start}", boot.trim(), space.display()))
+}
+
+/// Returns how many cores this process may use.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
+
+/// Returns the memory of this machine [MiB].
+pub fn memory_mib() -> u64 {
+    std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        })
+        .map_or(1024, |kib| kib / 1024)
+}
+
+/// Returns the GPUs jobs may use: those of CUDA_VISIBLE_DEVICES, or all that the driver lists.
+pub fn gpus() -> Vec<String> {
+    if let Ok(visible) = std::env::var("CUDA_VISIBLE_DEVICES") {
+        return visible.split(',').map(str::trim).filter(|id| !id.is_empty()).map(String::from).collect();
+    }
+    let count = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
+    (0..count).map(|i| i.to_string()).collect()
+}
+
+/// How a child ended and what it used.
+#[derive(Debug, Clone, Copy)]
+pub struct Exit {
+    /// Its exit code, when it exited.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// CPU in user mode [ms], with that of the children it waited for.
+    pub user_ms: i64,
+    /// CPU in the kernel [ms].
+    pub system_ms: i64,
+    /// Largest resident size [KiB].
+    pub memory_peak_kib: i64,
+}
+
+/// Waits for a child that has ended.
+pub fn reap(pid: u32) -> Option<Exit> {
+    let mut status = 0;
+    // SAFETY: a zero rusage is a valid value of this plain struct.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to locals that outlive the call.
+    let got = unsafe { libc::wait4(pid as i32, &raw mut status, libc::WNOHANG, &raw mut usage) };
+    let ms = |time: libc::timeval| time.tv_sec * 1000 + time.tv_usec / 1000;
+    (got == pid as i32).then(|| Exit {
+        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        user_ms: ms(usage.ru_utime),
+        system_ms: ms(usage.ru_stime),
+        memory_peak_kib: usage.ru_maxrss,
+    })
+}
+
+/// Returns a descriptor that becomes readable when the child ends.
+pub fn pidfd(pid: u32) -> Option<OwnedFd> {
+    // SAFETY: a system call with plain numbers; the descriptor is ours when it succeeds.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid as i32, 0);
+        (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// Sends a signal to a process group. The leader must not have been reaped, or the number may be another's.
+pub fn signal_group(pid: u32, signal: i32) {
+    // SAFETY: a system call with plain numbers.
+    unsafe { libc::kill(-(pid as i32), signal) };
+}
+
+/// Sends a signal to one process.
+pub fn signal(pid: u32, signal: i32) {
+    // SAFETY: a system call with plain numbers.
+    unsafe { libc::kill(pid as i32, signal) };
+}
+
+/// Makes reads of a descriptor return at once.
+pub fn set_nonblocking(fd: &impl AsRawFd) {
+    // SAFETY: the descriptor is open while borrowed.
+    unsafe {
+        let flags = libc::fcntl(fd.as_raw_fd(), libc::F_GETFL);
+        libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK);
+    }
+}
+
+/// Makes descendants whose parent died children of this process, so that none gets away unseen.
+pub fn adopt_orphans() {
+    // SAFETY: a system call with plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}
+
+/// Returns the children of this process, adopted ones among them.
+pub fn children() -> Vec<u32> {
+    let pid = std::process::id();
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+        .unwrap_or_default()
+}
+
+/// Returns the value of a variable in the environment a process was started with.
+pub fn variable_of(pid: u32, name: &str) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let key = format!("{name}=");
+    bytes
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(key.as_bytes()))
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+}
+
+/// Returns the resident memory of each process group [KiB], for the groups asked for.
+pub fn memory_of_groups(groups: &[u32]) -> Vec<u64> {
+    let mut sums = vec![0; groups.len()];
+    for pid in all_pids() {
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let Some((_, fields)) = stat.rsplit_once(')') else { continue };
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let (Some(group), Some(pages)) = (
+            fields.get(2).and_then(|text| text.parse::<u32>().ok()),
+            fields.get(21).and_then(|text| text.parse::<u64>().ok()),
+        ) else {
+            continue;
+        };
+        if let Some(i) = groups.iter().position(|wanted| *wanted == group) {
+            sums[i] += pages * 4;
+        }
+    }
+    sums
+}
+
+/// Kills every process that carries one of these worker uids, again and again until none is left.
+///
+/// Returns how many were killed. Workers that live must not be named.
+pub fn kill_all_of(uids: &HashSet<String>) -> usize {
+    let mut killed = 0;
+    for _ in 0..100 {
+        let found: Vec<u32> = all_pids()
+            .filter(|pid| *pid != std::process::id())
+            .filter(|pid| variable_of(*pid, WORKER_VARIABLE).is_some_and(|uid| uids.contains(&uid)))
+            .filter(|pid| start_of(*pid).is_some())
+            .collect();
+        if found.is_empty() {
+            break;
+        }
+        killed += found.len();
+        for pid in found {
+            signal(pid, libc::SIGKILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    killed
+}
+
+fn all_pids() -> impl Iterator<Item = u32> {
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A small process that outlives this one by a moment: when this one is gone, however it went, it kills what it left.
+pub struct Guard {
+    child: std::process::Child,
+    uid: String,
+}
+
+impl Guard {
+    /// Starts the guard of the worker `uid`; `None` where this program is not one of ours (a test, an interpreter).
+    pub fn start(uid: &str) -> Option<Guard> {
+        let exe = std::env::current_exe().ok()?;
+        if !exe.file_name()?.to_str()?.starts_with("mle") {
+            return None;
+        }
+        let child = Command::new(exe)
+            .env_clear()
+            .env(GUARD_VARIABLE, uid)
+            .current_dir("/")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .ok()?;
+        Some(Guard { child, uid: uid.to_owned() })
+    }
+
+    /// Starts it again when it is gone.
+    pub fn check(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_)))
+            && let Some(new) = Guard::start(&self.uid)
+        {
+            *self = new;
+        }
+    }
+
+    /// Returns its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Becomes the guard when this process was started as one. Every program of ours calls this first.
+pub fn guard_if_asked() {
+    let Ok(uid) = std::env::var(GUARD_VARIABLE) else { return };
+    // SAFETY: plain system calls; a session of its own keeps the terminal's signals away.
+    unsafe {
+        libc::setsid();
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    kill_all_of(&HashSet::from([uid]));
+    std::process::exit(0);
+}

@@ -1,0 +1,640 @@
+//! Jobs: added, claimed under a lease, kept, ended exactly once.
+//!
+//! A claim raises the job's attempt number, which is the fence: whatever a worker does later names the attempt, and
+//! nothing changes when the job has moved on. Starts are at-least-once, endings exactly-once. This module knows nothing
+//! of runs and trials beyond their ids; [`crate::lifecycle`] puts the two together in one transaction.
+
+mod control;
+mod state;
+mod worker;
+
+pub use control::{Reason, cancel, cancel_experiment, explain, hold, resume, retry};
+pub use state::{AttemptState, JobState};
+pub use worker::{NewWorker, WorkerKind, end_worker, keep_worker, live_workers, register, silent_workers, LiveWorker};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::error::Result;
+use crate::id::{ExperimentId, JobId, RunId, WorkerId, new_uid};
+use crate::sql::named;
+use crate::store::{ReadTx, WriteTx, named_params};
+
+const QUEUE: &str = include_str!("../../sql/queue.sql");
+const ADD_JOB: &str = named(QUEUE, "add_job");
+const FIND_OPEN_JOB_BY_KEY: &str = named(QUEUE, "find_open_job_by_key");
+const ADD_NEED: &str = named(QUEUE, "add_need");
+const JOB_STATE: &str = named(QUEUE, "job_state");
+const DUE_JOBS: &str = named(QUEUE, "due_jobs");
+const EXPIRED_JOBS: &str = named(QUEUE, "expired_jobs");
+const JOBS_OF_WORKER: &str = named(QUEUE, "jobs_of_worker");
+const CANDIDATE_JOBS: &str = named(QUEUE, "candidate_jobs");
+const CLAIM_JOB: &str = named(QUEUE, "claim_job");
+const ADD_ATTEMPT: &str = named(QUEUE, "add_attempt");
+const START_ATTEMPT: &str = named(QUEUE, "start_attempt");
+const KEEP_JOBS: &str = named(QUEUE, "keep_jobs");
+const RELEASE_JOB: &str = named(QUEUE, "release_job");
+const RUNNING_JOB: &str = named(QUEUE, "running_job");
+const END_JOB: &str = named(QUEUE, "end_job");
+const END_ATTEMPT: &str = named(QUEUE, "end_attempt");
+const ATTEMPT_STARTED: &str = named(QUEUE, "attempt_started");
+const WAITING_ON: &str = named(QUEUE, "waiting_on");
+const NEED_MET: &str = named(QUEUE, "need_met");
+const CANCEL_OPEN_JOB: &str = named(QUEUE, "cancel_open_job");
+const COUNT_OPEN_JOBS: &str = named(QUEUE, "count_open_jobs");
+const QUEUED_OR_RUNNING: &str = named(QUEUE, "count_queued_or_running");
+const NEXT_DUE: &str = named(QUEUE, "next_due");
+const ADD_OUTPUT: &str = named(QUEUE, "add_output");
+const DROP_OUTPUT: &str = named(QUEUE, "drop_output");
+
+/// How a job is started, beyond its words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobSettings {
+    /// The folder it starts in; the worker's own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Variables set for it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// A conda environment to activate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conda: Option<String>,
+    /// A virtual environment to activate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub venv: Option<String>,
+    /// Whether the words hold `{config}` or `{exp_dir}`, which the worker fills with paths of files it makes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub places: bool,
+    /// A folder of the user's that takes the place of the scratch folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exp_dir: Option<String>,
+    /// Time between asking a job to stop and killing it [ms].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<i64>,
+    /// Delay of the first retry [ms]; each further one doubles it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<i64>,
+}
+
+/// A job to add.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The experiment it belongs to.
+    pub experiment: Option<ExperimentId>,
+    /// The run it does.
+    pub run: Option<RunId>,
+    /// `before`, `main` or `after` in its experiment.
+    pub stage: &'static str,
+    /// The words of its command; no shell sees them.
+    pub command: Vec<String>,
+    /// How it is started.
+    pub settings: JobSettings,
+    /// Larger goes first.
+    pub priority: i64,
+    /// Cores it takes.
+    pub cores: u32,
+    /// GPUs it takes.
+    pub gpus: u32,
+    /// Memory it takes [MiB]; 0: not counted and not limited.
+    pub memory_mib: u64,
+    /// When it is stopped after its start [ms].
+    pub time_limit_ms: Option<i64>,
+    /// How often it may fail, and then it has failed.
+    pub try_max: u32,
+    /// While a job with this key is open, another add returns that one.
+    pub unique_key: Option<String>,
+    /// Not before this time [unix ms].
+    pub due_at_ms: Option<i64>,
+    /// Wait for `mle resume`.
+    pub held: bool,
+    /// Jobs it waits for, and whether they must have succeeded.
+    pub needs: Vec<(JobId, bool)>,
+}
+
+impl NewJob {
+    /// Returns a job of one core with no other wishes.
+    pub fn new(command: Vec<String>) -> Self {
+        NewJob {
+            experiment: None,
+            run: None,
+            stage: "main",
+            command,
+            settings: JobSettings::default(),
+            priority: 0,
+            cores: 1,
+            gpus: 0,
+            memory_mib: 0,
+            time_limit_ms: None,
+            try_max: 1,
+            unique_key: None,
+            due_at_ms: None,
+            held: false,
+            needs: Vec::new(),
+        }
+    }
+}
+
+/// Adds a job; with a unique key that an open job has, returns that one instead.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] for a needed job that is not there; [`crate::Error::Sqlite`].
+pub fn add(tx: &WriteTx<'_>, job: &NewJob, who: &str) -> Result<JobId> {
+    if let Some(key) = &job.unique_key
+        && let Some(id) =
+            tx.maybe(FIND_OPEN_JOB_BY_KEY, named_params! { ":key": key }, |row| row.get(0))?
+    {
+        return Ok(id);
+    }
+    let mut unmet = 0;
+    let mut hopeless = None;
+    for (need, only_success) in &job.needs {
+        let state: Option<JobState> =
+            tx.maybe(JOB_STATE, named_params! { ":id": need }, |row| row.get(0))?;
+        match state {
+            None => return Err(crate::Error::not_found("job", need)),
+            Some(JobState::Succeeded) => {}
+            Some(state) if state.is_end() && *only_success => hopeless = Some(*need),
+            Some(state) if state.is_end() => {}
+            Some(_) => unmet += 1,
+        }
+    }
+    let due = job.due_at_ms.filter(|due| *due > tx.now_ms);
+    let state = if unmet > 0 || job.held || due.is_some() { JobState::Waiting } else { JobState::Queued };
+    let id = JobId(tx.insert(
+        ADD_JOB,
+        named_params! {
+            ":uid": new_uid(), ":experiment": job.experiment, ":run": job.run, ":stage": job.stage, ":state": state,
+            ":command": json(&job.command)?, ":settings": json(&job.settings)?, ":priority": job.priority,
+            ":cores": job.cores, ":gpus": job.gpus, ":memory_mib": i64::try_from(job.memory_mib).unwrap_or(i64::MAX),
+            ":time_limit_ms": job.time_limit_ms, ":try_max": job.try_max, ":unique_key": job.unique_key,
+            ":due_at_ms": due, ":needs": unmet, ":held": job.held, ":now_ms": tx.now_ms, ":who": who,
+        },
+    )?);
+    for (need, only_success) in &job.needs {
+        tx.run(ADD_NEED, named_params! { ":needs": need, ":job": id, ":only_success": only_success })?;
+    }
+    if let Some(need) = hopeless {
+        let error = format!("job {need}, which it needs, did not succeed");
+        tx.run(
+            CANCEL_OPEN_JOB,
+            named_params! { ":id": id, ":error": error, ":now_ms": tx.now_ms, ":who": who },
+        )?;
+    }
+    Ok(id)
+}
+
+/// What a worker has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Cores.
+    pub cores: u32,
+    /// GPUs.
+    pub gpus: u32,
+    /// Memory [MiB].
+    pub memory_mib: u64,
+}
+
+impl Room {
+    /// Takes a job's share away; returns whether it fitted.
+    pub fn take(&mut self, cores: u32, gpus: u32, memory_mib: u64) -> bool {
+        let fits = cores <= self.cores && gpus <= self.gpus && memory_mib <= self.memory_mib;
+        if fits {
+            self.cores -= cores;
+            self.gpus -= gpus;
+            self.memory_mib -= memory_mib;
+        }
+        fits
+    }
+
+    /// Gives a job's share back.
+    pub fn give(&mut self, cores: u32, gpus: u32, memory_mib: u64) {
+        self.cores += cores;
+        self.gpus += gpus;
+        self.memory_mib += memory_mib;
+    }
+}
+
+/// A claimed job: the worker has its lease.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Which job.
+    pub job: JobId,
+    /// The fence.
+    pub attempt: i64,
+    /// The run it does.
+    pub run: Option<RunId>,
+    /// The experiment it belongs to.
+    pub experiment: Option<ExperimentId>,
+    /// `before`, `main` or `after`.
+    pub stage: String,
+    /// The words of its command.
+    pub command: Vec<String>,
+    /// How it is started.
+    pub settings: JobSettings,
+    /// Cores it takes.
+    pub cores: u32,
+    /// GPUs it takes.
+    pub gpus: u32,
+    /// Memory it takes [MiB].
+    pub memory_mib: u64,
+    /// When it is stopped [ms after start].
+    pub time_limit_ms: Option<i64>,
+}
+
+/// What a claim may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Want {
+    /// What is free now; jobs that need more are left for others.
+    pub room: Room,
+    /// How many to start at once.
+    pub now: usize,
+    /// How many small ones (one core, no GPU, no memory limit) to take beyond that.
+    pub ahead: usize,
+    /// How long the lease is good for [ms].
+    pub lease_ms: i64,
+}
+
+/// Claims jobs that fit, by priority, then age. First lets delayed jobs in whose time has come.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn claim(tx: &WriteTx<'_>, worker: WorkerId, want: &Want) -> Result<Vec<Claimed>> {
+    let who = format!("worker {worker}");
+    tx.run(DUE_JOBS, named_params! { ":now_ms": tx.now_ms, ":who": who })?;
+    let limit = want.now + want.ahead;
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let candidates: Vec<(JobId, u32, u32, i64)> = tx.all(
+        CANDIDATE_JOBS,
+        named_params! {
+            ":cores": want.room.cores, ":gpus": want.room.gpus,
+            ":memory_mib": i64::try_from(want.room.memory_mib).unwrap_or(i64::MAX),
+            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+        },
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )?;
+    let (mut room, mut now, mut ahead) = (want.room, want.now, want.ahead);
+    let mut claimed = Vec::with_capacity(candidates.len());
+    for (job, cores, gpus, memory_mib) in candidates {
+        let memory_mib = u64::try_from(memory_mib).unwrap_or(0);
+        if now > 0 && room.take(cores, gpus, memory_mib) {
+            now -= 1;
+        } else if ahead > 0 && cores <= 1 && gpus == 0 && memory_mib == 0 {
+            ahead -= 1;
+        } else {
+            continue;
+        }
+        if let Some(one) = claim_one(tx, worker, job, want.lease_ms, &who)? {
+            claimed.push(one);
+        }
+    }
+    Ok(claimed)
+}
+
+fn claim_one(
+    tx: &WriteTx<'_>,
+    worker: WorkerId,
+    job: JobId,
+    lease_ms: i64,
+    who: &str,
+) -> Result<Option<Claimed>> {
+    let row = tx.maybe(
+        CLAIM_JOB,
+        named_params! { ":id": job, ":worker": worker, ":lease_until_ms": tx.now_ms + lease_ms,
+        ":now_ms": tx.now_ms, ":who": who },
+        |row| {
+            Ok(Claimed {
+                job,
+                attempt: row.get(0)?,
+                run: row.get(1)?,
+                experiment: row.get(2)?,
+                stage: row.get(3)?,
+                command: serde_json::from_str(row.get_ref(4)?.as_str()?).unwrap_or_default(),
+                settings: serde_json::from_str(row.get_ref(5)?.as_str()?).unwrap_or_default(),
+                cores: row.get(6)?,
+                gpus: row.get(7)?,
+                memory_mib: u64::try_from(row.get::<_, i64>(8)?).unwrap_or(0),
+                time_limit_ms: row.get(9)?,
+            })
+        },
+    )?;
+    if let Some(claimed) = &row {
+        tx.run(
+            ADD_ATTEMPT,
+            named_params! { ":job": job, ":number": claimed.attempt, ":worker": worker, ":now_ms": tx.now_ms },
+        )?;
+    }
+    Ok(row)
+}
+
+/// Records that an attempt started; returns whether the lease still held.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn start(tx: &WriteTx<'_>, job: JobId, attempt: i64, pid: u32, at_ms: i64) -> Result<bool> {
+    Ok(tx.run(
+        START_ATTEMPT,
+        named_params! { ":job": job, ":number": attempt, ":pid": pid, ":started_at_ms": at_ms },
+    )? > 0)
+}
+
+/// A job a worker holds, as the file sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Which job.
+    pub job: JobId,
+    /// Which attempt.
+    pub attempt: i64,
+    /// Someone asked for it to be stopped.
+    pub cancel_wanted: bool,
+}
+
+/// Returns what a worker holds: what is missing here it has lost.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn held(tx: &ReadTx<'_>, worker: WorkerId) -> Result<Vec<Held>> {
+    tx.all(JOBS_OF_WORKER, named_params! { ":worker": worker }, |row| {
+        Ok(Held { job: row.get(0)?, attempt: row.get(1)?, cancel_wanted: row.get(2)? })
+    })
+}
+
+/// Renews all leases of a worker.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn keep(tx: &WriteTx<'_>, worker: WorkerId, lease_ms: i64) -> Result<()> {
+    tx.run(KEEP_JOBS, named_params! { ":worker": worker, ":lease_until_ms": tx.now_ms + lease_ms })?;
+    worker::keep_worker(tx, worker)
+}
+
+/// How an attempt ended, and what it used.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// Its process group.
+    pub pid: Option<u32>,
+    /// When it started [unix ms]; absent when it never did.
+    pub started_at_ms: Option<i64>,
+    /// When it ended [unix ms].
+    pub ended_at_ms: Option<i64>,
+    /// Its exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Why it failed, in words.
+    pub error: Option<String>,
+    /// CPU in user mode [ms].
+    pub user_ms: Option<i64>,
+    /// CPU in the kernel [ms].
+    pub system_ms: Option<i64>,
+    /// Largest resident size [KiB].
+    pub memory_peak_kib: Option<i64>,
+    /// Bytes it wrote to stdout.
+    pub stdout_bytes: i64,
+    /// Bytes it wrote to stderr.
+    pub stderr_bytes: i64,
+}
+
+/// What became of a job whose attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The job is over.
+    Over(Over),
+    /// It will be tried again.
+    Again,
+    /// The attempt was no longer the job's: nothing changed.
+    LeaseLost,
+}
+
+/// A job that is over, for the caller to tell its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Over {
+    /// Which job.
+    pub job: JobId,
+    /// How it ended.
+    pub state: JobState,
+    /// The run it did.
+    pub run: Option<RunId>,
+    /// The experiment it belongs to.
+    pub experiment: Option<ExperimentId>,
+    /// The attempt that ended it.
+    pub attempt: i64,
+    /// Why, when it did not succeed.
+    pub error: Option<String>,
+    /// Jobs that were cancelled with it because they needed it, each with its run.
+    pub cancelled: Vec<(JobId, Option<RunId>)>,
+}
+
+/// Ends an attempt: exactly once, however often it is called.
+///
+/// `state` is how the attempt ended. A failed or (started and) lost one costs a try; with tries left the job waits for
+/// its back-off and is queued again.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn end(
+    tx: &WriteTx<'_>,
+    job: JobId,
+    attempt: i64,
+    state: AttemptState,
+    ending: &Ending,
+    who: &str,
+) -> Result<Ended> {
+    type Found = (Option<RunId>, Option<ExperimentId>, i64, i64, bool, Option<i64>);
+    let found: Option<Found> =
+        tx.maybe(RUNNING_JOB, named_params! { ":id": job, ":attempt": attempt }, |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+        })?;
+    let Some((run, experiment, failures, try_max, cancel_wanted, retry_ms)) = found else {
+        return Ok(Ended::LeaseLost);
+    };
+    let cost = match state {
+        AttemptState::Failed => 1,
+        AttemptState::Lost => i64::from(has_started(tx, job, attempt)?),
+        _ => 0,
+    };
+    let failures = failures + cost;
+    let mut due = None;
+    let next = match state {
+        AttemptState::Succeeded => JobState::Succeeded,
+        AttemptState::Cancelled => JobState::Cancelled,
+        _ if cancel_wanted => JobState::Cancelled,
+        _ if failures >= try_max => JobState::Failed,
+        _ if cost > 0 => {
+            due = Some(tx.now_ms + back_off_ms(failures, retry_ms.unwrap_or(RETRY_MS), job));
+            JobState::Waiting
+        }
+        _ => JobState::Queued,
+    };
+    let over = next.is_end();
+    let error = ending.error.clone().filter(|_| state != AttemptState::Succeeded);
+    tx.run(
+        END_JOB,
+        named_params! {
+            ":id": job, ":attempt": attempt, ":state": next, ":due_at_ms": due, ":failures": failures, ":error": error,
+            ":ended_at_ms": over.then_some(tx.now_ms), ":now_ms": tx.now_ms, ":who": who,
+        },
+    )?;
+    tx.run(
+        END_ATTEMPT,
+        named_params! {
+            ":job": job, ":number": attempt, ":state": state,
+            ":ended_at_ms": ending.ended_at_ms.unwrap_or(tx.now_ms), ":started_at_ms": ending.started_at_ms,
+            ":pid": ending.pid, ":exit_code": ending.exit_code, ":signal": ending.signal, ":error": error,
+            ":user_ms": ending.user_ms, ":system_ms": ending.system_ms, ":memory_peak_kib": ending.memory_peak_kib,
+            ":stdout_bytes": ending.stdout_bytes, ":stderr_bytes": ending.stderr_bytes,
+        },
+    )?;
+    if !over {
+        return Ok(Ended::Again);
+    }
+    let cancelled = tell_waiting(tx, job, next == JobState::Succeeded, who)?;
+    Ok(Ended::Over(Over { job, state: next, run, experiment, attempt, error, cancelled }))
+}
+
+/// Lets jobs that waited for `job` come nearer, or cancels those that needed its success.
+pub(crate) fn tell_waiting(
+    tx: &WriteTx<'_>,
+    job: JobId,
+    succeeded: bool,
+    who: &str,
+) -> Result<Vec<(JobId, Option<RunId>)>> {
+    let mut cancelled = Vec::new();
+    let mut ended = vec![(job, succeeded)];
+    while let Some((job, succeeded)) = ended.pop() {
+        let waiting: Vec<(JobId, bool)> =
+            tx.all(WAITING_ON, named_params! { ":job": job }, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for (id, only_success) in waiting {
+            if succeeded || !only_success {
+                tx.run(NEED_MET, named_params! { ":id": id, ":now_ms": tx.now_ms, ":who": who })?;
+                continue;
+            }
+            let error = format!("job {job}, which it needs, did not succeed");
+            let changed = tx.run(
+                CANCEL_OPEN_JOB,
+                named_params! { ":id": id, ":error": error, ":now_ms": tx.now_ms, ":who": who },
+            )?;
+            if changed > 0 {
+                let run = tx.one("SELECT run_id FROM job WHERE id = ?1", [id], |row| row.get(0))?;
+                cancelled.push((id, run));
+                ended.push((id, false));
+            }
+        }
+    }
+    Ok(cancelled)
+}
+
+/// Gives back a job that was claimed and never started: the next claim is its first try still.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn release(tx: &WriteTx<'_>, job: JobId, attempt: i64, who: &str) -> Result<()> {
+    let ending = Ending { error: Some("given back before it started".into()), ..Ending::default() };
+    let changed = tx.run(
+        RELEASE_JOB,
+        named_params! { ":id": job, ":attempt": attempt, ":now_ms": tx.now_ms, ":who": who },
+    )?;
+    if changed > 0 {
+        tx.run(
+            END_ATTEMPT,
+            named_params! {
+                ":job": job, ":number": attempt, ":state": AttemptState::Preempted, ":ended_at_ms": tx.now_ms,
+                ":started_at_ms": None::<i64>, ":pid": None::<i64>, ":exit_code": None::<i64>, ":signal": None::<i64>,
+                ":error": ending.error, ":user_ms": None::<i64>, ":system_ms": None::<i64>,
+                ":memory_peak_kib": None::<i64>, ":stdout_bytes": 0, ":stderr_bytes": 0,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns (job, attempt) of all leases that ran out.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn expired(tx: &ReadTx<'_>) -> Result<Vec<(JobId, i64)>> {
+    tx.all(EXPIRED_JOBS, named_params! { ":now_ms": tx.now_ms }, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Returns whether any job is queued or running, and when the next delayed one is due [unix ms].
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn activity(tx: &ReadTx<'_>) -> Result<(bool, Option<i64>)> {
+    Ok((tx.one(QUEUED_OR_RUNNING, [], |row| row.get(0))?, tx.one(NEXT_DUE, [], |row| row.get(0))?))
+}
+
+/// Returns how many jobs of an experiment are not over.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn count_open(tx: &ReadTx<'_>, experiment: ExperimentId) -> Result<i64> {
+    tx.one(COUNT_OPEN_JOBS, named_params! { ":experiment": experiment }, |row| row.get(0))
+}
+
+/// Keeps a piece of what an attempt printed.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn add_output(
+    tx: &WriteTx<'_>,
+    job: JobId,
+    attempt: i64,
+    stream: &str,
+    offset: i64,
+    bytes: &[u8],
+) -> Result<()> {
+    tx.run(
+        ADD_OUTPUT,
+        named_params! { ":job": job, ":attempt": attempt, ":stream": stream, ":offset": offset,
+        ":now_ms": tx.now_ms, ":bytes": bytes },
+    )
+    .map(drop)
+}
+
+/// Drops the middle of what an attempt printed: pieces that lie in `from..to`.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn drop_output(
+    tx: &WriteTx<'_>,
+    job: JobId,
+    attempt: i64,
+    stream: &str,
+    from: i64,
+    to: i64,
+) -> Result<()> {
+    tx.run(
+        DROP_OUTPUT,
+        named_params! { ":job": job, ":attempt": attempt, ":stream": stream, ":from": from, ":to": to },
+    )
+    .map(drop)
+}
+
+/// Delay of the first retry [ms].
+pub const RETRY_MS: i64 = 1_000;
+/// No retry waits longer than this [ms].
+pub const RETRY_MAX_MS: i64 = 300_000;
+
+/// Doubles with each failure, with up to a quarter more, so that jobs that failed together come back apart.
+fn back_off_ms(failures: i64, first_ms: i64, job: JobId) -> i64 {
+    let doublings = u32::try_from(failures - 1).unwrap_or(0).min(20);
+    let delay = first_ms.max(0).saturating_mul(1 << doublings).min(RETRY_MAX_MS);
+    let mixed = (job.0 ^ failures).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64).unsigned_abs();
+    delay + i64::try_from(mixed % 1000).unwrap_or(0) * delay / 4000
+}
+
+fn has_started(tx: &ReadTx<'_>, job: JobId, attempt: i64) -> Result<bool> {
+    Ok(tx
+        .maybe(ATTEMPT_STARTED, named_params! { ":job": job, ":number": attempt }, |row| {
+            row.get::<_, Option<i64>>(0)
+        })?
+        .flatten()
+        .is_some())
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| crate::Error::invalid("job", error.to_string()))
+}

@@ -1,0 +1,682 @@
+//! The worker: claims jobs that fit, runs them as process groups, keeps their leases, records their ends.
+//!
+//! One thread, one connection, one `poll`. Each turn has at most one write transaction, which records what ended, what
+//! was printed and logged, renews leases, and claims what comes next. While jobs are short, up to 16 are claimed ahead
+//! and their ends recorded together, so that a transaction costs less than a start.
+
+mod job;
+pub mod line;
+mod output;
+
+pub use job::Inputs;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::error::Result;
+use crate::id::{JobId, WorkerId};
+use crate::lifecycle::{self, Points};
+use crate::process::{self, Guard};
+use crate::queue::{self, AttemptState, Claimed, Ended, Ending, NewWorker, Room, Want, WorkerKind};
+use crate::store::{Open, Store, Watch, WriteTx};
+use job::{Finished, Job, Place};
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Jobs at once; the number of cores when absent.
+    pub slots: Option<u32>,
+    /// Cores to give; those of the machine (or the slots, when more) when absent.
+    pub cores: Option<u32>,
+    /// Memory to give [MiB]; that of the machine when absent.
+    pub memory_mib: Option<u64>,
+    /// How long a lease lasts without renewal [ms].
+    pub lease_ms: i64,
+    /// Leave after so long without work [ms]; stay when absent.
+    pub idle_ms: Option<i64>,
+    /// Which program this is.
+    pub kind: WorkerKind,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            slots: None,
+            cores: None,
+            memory_mib: None,
+            lease_ms: 30_000,
+            idle_ms: None,
+            kind: WorkerKind::Worker,
+        }
+    }
+}
+
+/// What others may ask of a running worker.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Leave: stop the jobs, give them back, end.
+    pub now: Arc<AtomicBool>,
+    /// The machine is about to be taken away: warn the jobs first (SIGUSR2), then leave.
+    pub preempt: Arc<AtomicBool>,
+    /// Leave once nothing is queued, running or due.
+    pub when_dry: Arc<AtomicBool>,
+}
+
+const AHEAD_MAX: usize = 16;
+/// Jobs that end within this are short: the next ones are claimed ahead.
+const SHORT_MS: i64 = 50;
+/// Ends of short jobs are recorded at the latest after this.
+const END_DELAY: Duration = Duration::from_millis(20);
+/// Output and points of running jobs are stored this often.
+const FLUSH: Duration = Duration::from_millis(50);
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Runs a worker until it is told to stop, or is idle for too long. Returns how many attempts it ended.
+///
+/// # Errors
+/// What opening the file or a transaction returns; jobs still running are then stopped and given back by whoever finds
+/// their leases run out.
+pub fn run(db: &Path, options: &Options, stop: &Stop) -> Result<u64> {
+    let mut worker = Worker::open(db, options, stop.clone())?;
+    let result = worker.work();
+    worker.close();
+    result
+}
+
+struct Worker {
+    store: Store,
+    watch: Watch,
+    stop: Stop,
+    id: WorkerId,
+    who: String,
+    place: Place,
+    guard: Option<Guard>,
+    lease_ms: i64,
+    idle_ms: Option<i64>,
+    slots: usize,
+    room: Room,
+    free_gpus: Vec<String>,
+    ready: VecDeque<(Claimed, Option<Inputs>)>,
+    live: Vec<Job>,
+    ended: Vec<Finished>,
+    points: HashMap<(JobId, i64), Points>,
+    recent_ends: VecDeque<i64>,
+    first_end: Option<Instant>,
+    last_flush: Instant,
+    last_keep: Instant,
+    last_sweep: Instant,
+    last_memory: Instant,
+    busy_at: Instant,
+    seen_version: Option<i64>,
+    next_due_ms: Option<i64>,
+    suspects: HashSet<u32>,
+    cancel_version: Option<i64>,
+    leaving: bool,
+    count: u64,
+}
+
+impl Worker {
+    fn open(db: &Path, options: &Options, stop: Stop) -> Result<Worker> {
+        let db = std::path::absolute(db).unwrap_or_else(|_| db.to_owned());
+        let mut store = Store::open(&db, Open::Create)?;
+        let slots = options.slots.unwrap_or_else(process::cores).max(1);
+        let gpus = process::gpus();
+        let room = Room {
+            cores: options.cores.unwrap_or_else(|| process::cores().max(slots)),
+            gpus: u32::try_from(gpus.len()).unwrap_or(0),
+            memory_mib: options.memory_mib.unwrap_or_else(process::memory_mib),
+        };
+        clear_host(&mut store)?;
+        process::adopt_orphans();
+        let (id, uid) = store.write(|tx| {
+            queue::register(
+                tx,
+                &NewWorker {
+                    kind: options.kind,
+                    host: process::host(),
+                    pid: std::process::id(),
+                    process_start: process::start_of(std::process::id()).unwrap_or_default(),
+                    slots,
+                    room,
+                },
+            )
+        })?;
+        let now = Instant::now();
+        Ok(Worker {
+            watch: Watch::new(&db),
+            store,
+            stop,
+            who: format!("worker {id}"),
+            guard: Guard::start(&uid),
+            place: Place { db, worker_uid: uid },
+            id,
+            lease_ms: options.lease_ms,
+            idle_ms: options.idle_ms,
+            slots: slots as usize,
+            room,
+            free_gpus: gpus,
+            ready: VecDeque::new(),
+            live: Vec::new(),
+            ended: Vec::new(),
+            points: HashMap::new(),
+            recent_ends: VecDeque::new(),
+            first_end: None,
+            last_flush: now,
+            last_keep: now,
+            last_sweep: now,
+            last_memory: now,
+            busy_at: now,
+            seen_version: None,
+            next_due_ms: None,
+            suspects: HashSet::new(),
+            cancel_version: None,
+            leaving: false,
+            count: 0,
+        })
+    }
+
+    fn work(&mut self) -> Result<u64> {
+        loop {
+            self.check_stop()?;
+            if self.must_write()? {
+                self.turn()?;
+            }
+            self.start_ready();
+            if self.is_done()? {
+                return Ok(self.count);
+            }
+            self.poll();
+            self.watch_jobs();
+        }
+    }
+
+    fn check_stop(&mut self) -> Result<()> {
+        let preempt = self.stop.preempt.load(Ordering::Relaxed);
+        if self.leaving || !(preempt || self.stop.now.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        self.leaving = true;
+        let signal = if preempt { libc::SIGUSR2 } else { libc::SIGTERM };
+        for job in &mut self.live {
+            job.stop(AttemptState::Preempted, "the worker had to leave", signal);
+        }
+        let given: Vec<(JobId, i64)> =
+            self.ready.drain(..).map(|(claimed, _)| (claimed.job, claimed.attempt)).collect();
+        let who = self.who.clone();
+        self.store.write(|tx| {
+            given.iter().try_for_each(|(job, attempt)| queue::release(tx, *job, *attempt, &who))
+        })
+    }
+
+    fn is_done(&mut self) -> Result<bool> {
+        if !self.live.is_empty() || !self.ready.is_empty() || !self.ended.is_empty() {
+            self.busy_at = Instant::now();
+            return Ok(false);
+        }
+        if self.leaving {
+            return Ok(true);
+        }
+        if self.stop.when_dry.load(Ordering::Relaxed) {
+            let (active, due) = self.store.read(queue::activity)?;
+            return Ok(!active && due.is_none());
+        }
+        Ok(self.idle_ms.is_some_and(|idle| self.busy_at.elapsed() >= Duration::from_millis(idle.unsigned_abs())))
+    }
+
+    /// How many jobs may run beyond the live ones, and how many to hold beyond that.
+    fn wanted(&self) -> (usize, usize) {
+        if self.leaving {
+            return (0, 0);
+        }
+        let ahead = self.recent_ends.len().min(AHEAD_MAX);
+        let now = self.slots.saturating_sub(self.live.len() + self.ready.len());
+        (now, ahead.saturating_sub(self.ready.len()))
+    }
+
+    fn must_write(&mut self) -> Result<bool> {
+        let now_ms = clock::now_ms();
+        while self.recent_ends.front().is_some_and(|at| *at < now_ms - SHORT_MS) {
+            self.recent_ends.pop_front();
+        }
+        if !self.ended.is_empty() {
+            let starved = self.ready.is_empty() && self.live.len() < self.slots;
+            let late = self.first_end.is_none_or(|at| at.elapsed() >= END_DELAY);
+            let alone = self.recent_ends.len() < 2;
+            if starved || late || alone || self.ended.len() >= AHEAD_MAX {
+                return Ok(true);
+            }
+        }
+        if self.last_keep.elapsed() >= Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs()) {
+            return Ok(true);
+        }
+        if self.last_flush.elapsed() >= FLUSH
+            && self.live.iter().any(|job| {
+                !job.start_recorded
+                    || !job.said.is_empty()
+                    || !job.stdout.pending.is_empty()
+                    || !job.stderr.pending.is_empty()
+            })
+        {
+            return Ok(true);
+        }
+        let (now, _) = self.wanted();
+        if now == 0 {
+            return Ok(false);
+        }
+        if self.next_due_ms.is_some_and(|due| due <= now_ms) {
+            return Ok(true);
+        }
+        // Something was committed since we last found nothing: look, without the write lock, whether it is for us.
+        let version = self.store.data_version()?;
+        if self.seen_version == Some(version) {
+            return Ok(false);
+        }
+        let room = self.room;
+        let (any, due) = self.store.read(|tx| lifecycle::peek(tx, room))?;
+        self.seen_version = Some(version);
+        self.next_due_ms = due;
+        Ok(any)
+    }
+
+    /// The one transaction of a turn.
+    fn turn(&mut self) -> Result<()> {
+        let (now, ahead) = self.wanted();
+        let want = Want { room: self.room, now, ahead, lease_ms: self.lease_ms };
+        let keep = self.last_keep.elapsed() >= Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs());
+        let (id, lease_ms, who) = (self.id, self.lease_ms, self.who.clone());
+        // What must touch files is done before the lock is taken.
+        let artifacts: Vec<_> = self
+            .ended
+            .iter_mut()
+            .map(|finished| &mut finished.job)
+            .chain(&mut self.live)
+            .map(|job| lifecycle::gather(&job.said, job.cwd.as_deref()))
+            .collect();
+        let mut leftovers = Vec::new();
+        for finished in &self.ended {
+            leftovers.push(finished.job.scratch.as_ref().map(|folder| folder.path().join("exp")));
+        }
+        let leftovers: Vec<_> =
+            leftovers.into_iter().map(|folder| folder.map(|folder| lifecycle::gather_folder(&folder))).collect();
+        let (ended, live, points) = (&mut self.ended, &mut self.live, &mut self.points);
+        let worker_ends = ended.len();
+        let result = self.store.write(|tx| {
+            let mut artifacts = artifacts.iter();
+            for (finished, leftover) in ended.iter_mut().zip(&leftovers) {
+                let said = artifacts.next();
+                let job = &mut finished.job;
+                let points = points
+                    .entry((job.claimed.job, job.claimed.attempt))
+                    .or_insert_with(|| Points::new(&job.claimed));
+                record(tx, job, points, said)?;
+                if let Some(files) = leftover {
+                    lifecycle::keep_files(tx, &job.claimed, files)?;
+                }
+                match lifecycle::end(
+                    tx,
+                    job.claimed.job,
+                    job.claimed.attempt,
+                    finished.state,
+                    &finished.ending,
+                    &who,
+                )? {
+                    Ended::LeaseLost => job.lost = true,
+                    Ended::Over(_) | Ended::Again => {}
+                }
+            }
+            for job in live.iter_mut() {
+                let said = artifacts.next();
+                let points = points
+                    .entry((job.claimed.job, job.claimed.attempt))
+                    .or_insert_with(|| Points::new(&job.claimed));
+                record(tx, job, points, said)?;
+            }
+            if keep {
+                queue::keep(tx, id, lease_ms)?;
+                lifecycle::give_up_expired(tx, &who)?;
+            }
+            let mut claimed = Vec::new();
+            for one in queue::claim(tx, id, &want)? {
+                let inputs = match one.run {
+                    Some(run) => Some(lifecycle::inputs(tx, run)?),
+                    None => None,
+                };
+                claimed.push((one, inputs));
+            }
+            let due = queue::activity(tx)?.1;
+            Ok((claimed, due))
+        });
+        if result.is_err() {
+            self.points.values_mut().for_each(Points::reset);
+        }
+        let (claimed, due) = result?;
+        self.count += worker_ends as u64;
+        self.next_due_ms = due;
+        let asked = now + ahead;
+        let dry = asked > 0 && claimed.len() < now;
+        if self.seen_version.is_none() || !dry {
+            self.seen_version = None;
+        }
+        if dry {
+            self.seen_version = Some(self.store.data_version()?);
+        }
+        self.ready.extend(claimed);
+        for finished in self.ended.drain(..) {
+            self.points.remove(&(finished.job.claimed.job, finished.job.claimed.attempt));
+        }
+        self.first_end = None;
+        self.last_flush = Instant::now();
+        for job in &mut self.live {
+            job.said.clear();
+        }
+        if keep {
+            self.last_keep = Instant::now();
+            self.check_leases()?;
+            if let Some(guard) = &mut self.guard {
+                guard.check();
+            }
+        }
+        Ok(())
+    }
+
+    /// Jobs that were cancelled are told to stop; jobs whose lease is gone are killed and forgotten.
+    fn check_leases(&mut self) -> Result<()> {
+        let id = self.id;
+        let held: HashMap<(JobId, i64), bool> = self
+            .store
+            .read(|tx| queue::held(tx, id))?
+            .into_iter()
+            .map(|held| ((held.job, held.attempt), held.cancel_wanted))
+            .collect();
+        for job in &mut self.live {
+            match held.get(&(job.claimed.job, job.claimed.attempt)) {
+                None => {
+                    job.lost = true;
+                    job.kill(AttemptState::Lost, "the lease was lost");
+                }
+                Some(true) => job.stop(AttemptState::Cancelled, "cancelled on request", libc::SIGTERM),
+                Some(false) => {}
+            }
+        }
+        self.ready.retain(|(claimed, _)| held.contains_key(&(claimed.job, claimed.attempt)));
+        Ok(())
+    }
+
+    fn start_ready(&mut self) {
+        while self.live.len() < self.slots && !self.leaving {
+            let Some(at) = self.ready.iter().position(|(claimed, _)| {
+                let mut room = self.room;
+                room.take(claimed.cores, claimed.gpus, claimed.memory_mib)
+            }) else {
+                return;
+            };
+            let Some((claimed, inputs)) = self.ready.remove(at) else { return };
+            self.room.take(claimed.cores, claimed.gpus, claimed.memory_mib);
+            let gpus = self.free_gpus.drain(..(claimed.gpus as usize).min(self.free_gpus.len())).collect();
+            match Job::start(claimed, inputs.as_ref(), &self.place, gpus) {
+                Ok(job) => self.live.push(job),
+                Err(failed) => self.cannot_start(failed.0, failed.1),
+            }
+        }
+    }
+
+    fn cannot_start(&mut self, claimed: Claimed, error: String) {
+        self.room.give(claimed.cores, claimed.gpus, claimed.memory_mib);
+        let at = clock::now_ms();
+        let ending = Ending {
+            started_at_ms: Some(at),
+            ended_at_ms: Some(at),
+            error: Some(error),
+            ..Ending::default()
+        };
+        let who = self.who.clone();
+        let result = self.store.write(|tx| {
+            lifecycle::end(tx, claimed.job, claimed.attempt, AttemptState::Failed, &ending, &who)
+        });
+        self.count += 1;
+        // The lease runs out when even this cannot be recorded.
+        drop(result);
+    }
+
+    fn poll(&mut self) {
+        let now_ms = clock::now_ms();
+        let mut fds = vec![libc::pollfd { fd: self.watch.fd(), events: libc::POLLIN, revents: 0 }];
+        for job in &self.live {
+            for fd in job.fds() {
+                fds.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+            }
+        }
+        let timeout = self.timeout_ms(now_ms);
+        // SAFETY: the array and its length agree.
+        unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout) };
+        self.watch.clear();
+        for (job, fds) in self.live.iter_mut().zip(fds[1..].chunks(3)) {
+            if fds[0].revents != 0 || fds[1].revents != 0 {
+                job.read();
+            }
+        }
+        let mut i = 0;
+        while i < self.live.len() {
+            let ended = fds.get(1 + 3 * i + 2).is_some_and(|fd| fd.revents != 0);
+            if ended || (fds.len() > 1 + 3 * i + 2 && fds[1 + 3 * i + 2].fd < 0 && self.live[i].has_ended()) {
+                let job = self.live.swap_remove(i);
+                let last = self.live.len();
+                for part in 0..3 {
+                    fds.swap(1 + 3 * i + part, 1 + 3 * last + part);
+                }
+                self.finish(job);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    fn finish(&mut self, job: Job) {
+        let finished = job.finish();
+        let claimed = &finished.job.claimed;
+        self.room.give(claimed.cores, claimed.gpus, claimed.memory_mib);
+        self.free_gpus.extend(finished.job.gpus.iter().cloned());
+        self.free_gpus.sort();
+        let now_ms = clock::now_ms();
+        if now_ms - finished.job.started_at_ms < SHORT_MS {
+            self.recent_ends.push_back(now_ms);
+        } else {
+            self.recent_ends.clear();
+        }
+        self.first_end.get_or_insert_with(Instant::now);
+        self.kill_escaped(Some((claimed.job, claimed.attempt)));
+        self.ended.push(finished);
+    }
+
+    /// Kills descendants that left their group and whose job is over. They were adopted by this process.
+    fn kill_escaped(&mut self, over: Option<(JobId, i64)>) {
+        let live: HashSet<u32> = self.live.iter().map(|job| job.pid).collect();
+        let guard = self.guard.as_ref().map_or(0, Guard::pid);
+        for pid in process::children() {
+            if live.contains(&pid) || pid == guard {
+                continue;
+            }
+            let ours = process::variable_of(pid, process::WORKER_VARIABLE)
+                .is_some_and(|uid| uid == self.place.worker_uid);
+            if ours {
+                let number = |name| process::variable_of(pid, name).and_then(|text| text.parse::<i64>().ok());
+                let of = (number("MLE_JOB").map(JobId), number("MLE_ATTEMPT"));
+                let is_over = match (of, over) {
+                    ((Some(job), Some(attempt)), Some(over)) => (job, attempt) == over,
+                    ((Some(job), Some(attempt)), None) => !self
+                        .live
+                        .iter()
+                        .any(|live| live.claimed.job == job && live.claimed.attempt == attempt),
+                    _ => over.is_none(),
+                };
+                if is_over {
+                    process::signal(pid, libc::SIGKILL);
+                }
+                self.suspects.insert(pid);
+            } else if over.is_none() && process::start_of(pid).is_none() && !self.suspects.insert(pid) {
+                // A zombie, seen before, that nobody else waits for.
+                process::reap(pid);
+                self.suspects.remove(&pid);
+            }
+        }
+    }
+
+    fn watch_jobs(&mut self) {
+        let now_ms = clock::now_ms();
+        for job in &mut self.live {
+            job.check_time(now_ms);
+        }
+        let limited: Vec<u32> =
+            self.live.iter().filter(|job| job.claimed.memory_mib > 0).map(|job| job.pid).collect();
+        if !limited.is_empty() && self.last_memory.elapsed() >= Duration::from_millis(200) {
+            self.last_memory = Instant::now();
+            let sums = process::memory_of_groups(&limited);
+            for (pid, kib) in limited.into_iter().zip(sums) {
+                if let Some(job) = self.live.iter_mut().find(|job| job.pid == pid)
+                    && kib / 1024 > job.claimed.memory_mib
+                {
+                    let error = format!(
+                        "used {} MiB of memory, more than the {} MiB it asked for",
+                        kib / 1024,
+                        job.claimed.memory_mib
+                    );
+                    job.kill(AttemptState::Failed, error);
+                }
+            }
+        }
+        if self.last_sweep.elapsed() >= SWEEP {
+            self.last_sweep = Instant::now();
+            self.kill_escaped(None);
+        }
+        // A cancel is a commit of someone else: the live jobs' leases are looked at when anything was committed.
+        if !self.live.is_empty()
+            && let Ok(version) = self.store.data_version()
+            && self.cancel_version != Some(version)
+        {
+            self.cancel_version = Some(version);
+            if self.store.read(|tx| lifecycle::any_cancel(tx, self.id)).unwrap_or(false) {
+                let _ = self.check_leases();
+            }
+        }
+    }
+
+    fn timeout_ms(&self, now_ms: i64) -> i32 {
+        let mut wait = if self.live.is_empty() { 500 } else { 200 };
+        if !self.ended.is_empty() {
+            wait = wait.min(2);
+        }
+        if !self.ready.is_empty() && self.live.len() < self.slots {
+            wait = wait.min(5);
+        }
+        if self.live.iter().any(|job| {
+            !job.start_recorded || !job.said.is_empty() || !job.stdout.pending.is_empty() || !job.stderr.pending.is_empty()
+        }) {
+            let left = FLUSH.saturating_sub(self.last_flush.elapsed()).as_millis();
+            wait = wait.min(i64::try_from(left).unwrap_or(50) + 1);
+        }
+        if self.live.iter().any(|job| job.stdout.pending.len() + job.stderr.pending.len() > 4 * output::PIECE) {
+            wait = 0;
+        }
+        if let Some(due) = self.next_due_ms {
+            wait = wait.min((due - now_ms).max(1));
+        }
+        let keep = Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs());
+        let left = keep.saturating_sub(self.last_keep.elapsed()).as_millis();
+        wait = wait.min(i64::try_from(left).unwrap_or(500) + 1);
+        for job in &self.live {
+            let at = match &job.stopping {
+                Some(stopping) if !stopping.killed => Some(stopping.kill_at_ms),
+                Some(_) => None,
+                None => job.claimed.time_limit_ms.map(|limit| job.started_at_ms + limit),
+            };
+            if let Some(at) = at {
+                wait = wait.min((at - now_ms).max(0) + 1);
+            }
+        }
+        if self.stop.when_dry.load(Ordering::Relaxed) && self.live.is_empty() {
+            wait = wait.min(20);
+        }
+        i32::try_from(wait).unwrap_or(500)
+    }
+
+    /// Leaves nothing behind: no job, no lease, no row that says it lives.
+    fn close(mut self) {
+        for mut job in self.live.drain(..) {
+            job.kill(AttemptState::Preempted, "the worker ended");
+            let finished = job.finish();
+            self.ended.push(finished);
+        }
+        let (id, who) = (self.id, self.who.clone());
+        let ended = std::mem::take(&mut self.ended);
+        let ready: Vec<_> = self.ready.drain(..).collect();
+        let _ = self.store.write(|tx| {
+            for finished in &ended {
+                let claimed = &finished.job.claimed;
+                lifecycle::end(tx, claimed.job, claimed.attempt, finished.state, &finished.ending, &who)?;
+            }
+            for (claimed, _) in &ready {
+                queue::release(tx, claimed.job, claimed.attempt, &who)?;
+            }
+            queue::end_worker(tx, id, true)
+        });
+    }
+}
+
+/// Stores what a job did since the last turn: its start, its output, what it said.
+fn record(
+    tx: &WriteTx<'_>,
+    job: &mut Job,
+    points: &mut Points,
+    said: Option<&lifecycle::Said>,
+) -> Result<()> {
+    if job.lost {
+        return Ok(());
+    }
+    let claimed = &job.claimed;
+    if !job.start_recorded {
+        job.start_recorded = lifecycle::begin(tx, claimed, job.pid, job.started_at_ms)?;
+        if !job.start_recorded {
+            job.lost = true;
+            return Ok(());
+        }
+    }
+    for (stream, capture) in [("stdout", &mut job.stdout), ("stderr", &mut job.stderr)] {
+        for piece in capture.pieces() {
+            queue::add_output(tx, claimed.job, claimed.attempt, stream, piece.offset, &piece.bytes)?;
+            if let Some((from, to)) = piece.drop {
+                queue::drop_output(tx, claimed.job, claimed.attempt, stream, from, to)?;
+            }
+        }
+    }
+    if let Some(said) = said {
+        lifecycle::keep_said(tx, claimed, points, said)?;
+    }
+    Ok(())
+}
+
+/// Gives back what workers of this host left that are no longer there, and kills what they left running.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`], [`crate::Error::Busy`].
+pub fn clear_host(store: &mut Store) -> Result<()> {
+    let host = process::host();
+    let gone: Vec<queue::LiveWorker> = store
+        .read(|tx| queue::live_workers(tx, &host))?
+        .into_iter()
+        .filter(|worker| process::start_of(worker.pid).as_deref() != Some(worker.process_start.as_str()))
+        .collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    process::kill_all_of(&gone.iter().map(|worker| worker.uid.clone()).collect());
+    store.write(|tx| gone.iter().try_for_each(|worker| lifecycle::bury(tx, worker.id)))
+}
+
+/// Returns the absolute path of a file that may not exist yet.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
