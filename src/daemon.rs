@@ -105,7 +105,8 @@ fn take_all(store: &mut Store, turns: &[Turn]) -> Result<()> {
 }
 
 pub(crate) fn any_open(tx: &ReadTx<'_>) -> Result<bool> {
-    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM experiment WHERE state IN ('planned', 'running', 'paused')
+    const SQL: &str =
+        "SELECT EXISTS (SELECT 1 FROM experiment WHERE state IN ('planned', 'running', 'paused')
                        AND deleted_at_ms IS NULL AND kind <> 'log')";
     tx.one(SQL, [], |row| row.get(0))
 }
@@ -132,7 +133,9 @@ pub fn stop_on_signals() -> Result<Stop> {
         signal_hook::flag::register(signal, Arc::clone(flag))
             .map_err(|error| Error::Failed(format!("cannot handle signal {signal}: {error}")))
     };
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    for signal in
+        [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
+    {
         // The order matters: this one acts only when the flag is set already.
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop.now))
             .map_err(|error| Error::Failed(format!("cannot handle signal {signal}: {error}")))?;

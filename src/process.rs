@@ -52,7 +52,12 @@ pub fn memory_mib() -> u64 {
 /// Returns the GPUs jobs may use: those of CUDA_VISIBLE_DEVICES, or all that the driver lists.
 pub fn gpus() -> Vec<String> {
     if let Ok(visible) = std::env::var("CUDA_VISIBLE_DEVICES") {
-        return visible.split(',').map(str::trim).filter(|id| !id.is_empty()).map(String::from).collect();
+        return visible
+            .split(',')
+            .map(str::trim)
+            .filter(|id| !id.is_empty())
+            .map(String::from)
+            .collect();
     }
     let count = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
     (0..count).map(|i| i.to_string()).collect()

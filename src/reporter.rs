@@ -35,7 +35,8 @@ pub fn run(db: &Path, stop: &Stop) -> Result<()> {
             continue;
         }
         seen = Some(version);
-        let due: Vec<ExperimentId> = store.read(|tx| tx.all(WITHOUT_REPORT, [], |row| row.get(0)))?;
+        let due: Vec<ExperimentId> =
+            store.read(|tx| tx.all(WITHOUT_REPORT, [], |row| row.get(0)))?;
         for id in due {
             let prepared = store.read(|tx| report::render(tx, id))?.prepare();
             store.write(|tx| report::store(tx, id, &prepared))?;

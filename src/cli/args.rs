@@ -7,7 +7,9 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::output::Output;
-use super::{artifact, doctor, jobs, leaderboard, log, logs, programs, protocol, report, run, sql, status};
+use super::{
+    artifact, doctor, jobs, leaderboard, log, logs, programs, protocol, report, run, sql, status,
+};
 use crate::error::{Error, Result, exit};
 use crate::process;
 
@@ -87,7 +89,9 @@ enum Verb {
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  mle completions bash > ~/.local/share/bash-completion/completions/mle")]
+#[command(
+    after_help = "Example:\n  mle completions bash > ~/.local/share/bash-completion/completions/mle"
+)]
 struct CompletionsArgs {
     /// The shell
     shell: clap_complete::Shell,
@@ -105,20 +109,31 @@ struct ManArgs {
 /// Returns the definition of a program's command line, for help, completions and man pages.
 pub fn command(program: Program) -> clap::Command {
     let own = |name: &'static str, command: clap::Command| {
-        Common::augment_args(command.name(name).version(env!("CARGO_PKG_VERSION")).styles(STYLES).max_term_width(100))
+        Common::augment_args(
+            command
+                .name(name)
+                .version(env!("CARGO_PKG_VERSION"))
+                .styles(STYLES)
+                .max_term_width(100),
+        )
     };
     match program {
         Program::Mle => Mle::command(),
-        Program::Worker => own("mle-worker", programs::WorkerArgs::augment_args(clap::Command::new("mle-worker"))),
-        Program::Scheduler => {
-            own("mle-scheduler", programs::SchedulerArgs::augment_args(clap::Command::new("mle-scheduler")))
+        Program::Worker => {
+            own("mle-worker", programs::WorkerArgs::augment_args(clap::Command::new("mle-worker")))
         }
-        Program::Searcher => {
-            own("mle-searcher", programs::SearcherArgs::augment_args(clap::Command::new("mle-searcher")))
-        }
-        Program::Reporter => {
-            own("mle-reporter", programs::ReporterArgs::augment_args(clap::Command::new("mle-reporter")))
-        }
+        Program::Scheduler => own(
+            "mle-scheduler",
+            programs::SchedulerArgs::augment_args(clap::Command::new("mle-scheduler")),
+        ),
+        Program::Searcher => own(
+            "mle-searcher",
+            programs::SearcherArgs::augment_args(clap::Command::new("mle-searcher")),
+        ),
+        Program::Reporter => own(
+            "mle-reporter",
+            programs::ReporterArgs::augment_args(clap::Command::new("mle-reporter")),
+        ),
     }
 }
 
@@ -199,7 +214,12 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
     match &mle.verb {
         Verb::Run(args) => run::run(args, output, common.db.as_deref()),
         Verb::Completions(args) => {
-            clap_complete::generate(args.shell, &mut command(Program::Mle), "mle", &mut std::io::stdout());
+            clap_complete::generate(
+                args.shell,
+                &mut command(Program::Mle),
+                "mle",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
         Verb::Man(args) => man(args),
@@ -240,16 +260,23 @@ fn db(common: &Common) -> Result<PathBuf> {
         .map_err(|error| Error::io(".", error))?
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "db") && path.is_file())
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "db") && path.is_file()
+        })
         .collect();
     found.sort();
     match found.as_slice() {
         [one] => Ok(one.strip_prefix(".").unwrap_or(one).to_owned()),
-        [] => Err(Error::invalid("--db", "no file is named, and there is no .db file in this folder")
-            .with_hint("`mle run SPEC` makes one; or name it with --db FILE")),
+        [] => {
+            Err(Error::invalid("--db", "no file is named, and there is no .db file in this folder")
+                .with_hint("`mle run SPEC` makes one; or name it with --db FILE"))
+        }
         many => {
-            let names: Vec<String> =
-                many.iter().take(5).map(|path| path.strip_prefix(".").unwrap_or(path).display().to_string()).collect();
+            let names: Vec<String> = many
+                .iter()
+                .take(5)
+                .map(|path| path.strip_prefix(".").unwrap_or(path).display().to_string())
+                .collect();
             Err(Error::invalid("--db", format!("which of {} is meant?", names.join(", ")))
                 .with_hint("name it with --db FILE, or set MLE_DB"))
         }
@@ -258,8 +285,11 @@ fn db(common: &Common) -> Result<PathBuf> {
 
 fn man(args: &ManArgs) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|error| Error::io(&args.out, error))?;
-    for program in [Program::Mle, Program::Worker, Program::Scheduler, Program::Searcher, Program::Reporter] {
-        clap_mangen::generate_to(command(program), &args.out).map_err(|error| Error::io(&args.out, error))?;
+    for program in
+        [Program::Mle, Program::Worker, Program::Scheduler, Program::Searcher, Program::Reporter]
+    {
+        clap_mangen::generate_to(command(program), &args.out)
+            .map_err(|error| Error::io(&args.out, error))?;
     }
     Ok(())
 }

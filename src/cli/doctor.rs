@@ -30,7 +30,11 @@ pub fn run(args: &DoctorArgs, output: &Output, db: &Path) -> Result<()> {
     let mut say = |what: &str, good: bool, text: String| rows.push((what.into(), good, text));
     let store = Store::open(db, Open::ReadOnly)?;
     let size = std::fs::metadata(db).map_or(0, |metadata| metadata.len());
-    say("file", true, format!("{} · {:.1} MiB · schema {SCHEMA_VERSION}", db.display(), size as f64 / 1048576.0));
+    say(
+        "file",
+        true,
+        format!("{} · {:.1} MiB · schema {SCHEMA_VERSION}", db.display(), size as f64 / 1048576.0),
+    );
     let host = process::host();
     store.read(|tx| {
         say("sqlite", true, tx.one("SELECT sqlite_version()", [], |row| row.get(0))?);
@@ -79,12 +83,23 @@ pub fn run(args: &DoctorArgs, output: &Output, db: &Path) -> Result<()> {
     say(
         "machine",
         true,
-        format!("{host} · {} cores · {} MiB · {} GPUs", process::cores(), process::memory_mib(), process::gpus().len()),
+        format!(
+            "{host} · {} cores · {} MiB · {} GPUs",
+            process::cores(),
+            process::memory_mib(),
+            process::gpus().len()
+        ),
     );
     let bad = rows.iter().filter(|(_, good, _)| !good).count();
     let table: Vec<Vec<SqlValue>> = rows
         .into_iter()
-        .map(|(what, good, text)| vec![what.into(), if good { "ok".to_owned() } else { "look".to_owned() }.into(), text.into()])
+        .map(|(what, good, text)| {
+            vec![
+                what.into(),
+                if good { "ok".to_owned() } else { "look".to_owned() }.into(),
+                text.into(),
+            ]
+        })
         .collect();
     output.rows(&["what".into(), "state".into(), "detail".into()], &table)?;
     if bad > 0 {

@@ -37,7 +37,9 @@ pub struct CancelArgs {
 
 /// Queue failed or cancelled jobs again, with all their tries
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  mle retry 17\n  mle retry --experiment digits   # all its failed jobs")]
+#[command(
+    after_help = "Examples:\n  mle retry 17\n  mle retry --experiment digits   # all its failed jobs"
+)]
 pub struct RetryArgs {
     #[command(flatten)]
     targets: Targets,
@@ -88,7 +90,9 @@ pub enum QueueVerb {
 ///
 /// Prints the job's number. The words after `--` are its command; no shell sees them.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  mle queue add -- python prepare.py --size big\n  mle queue add --after 3 --priority 5 -- ./evaluate.sh\n  mle queue add --lines < commands.txt")]
+#[command(
+    after_help = "Examples:\n  mle queue add -- python prepare.py --size big\n  mle queue add --after 3 --priority 5 -- ./evaluate.sh\n  mle queue add --lines < commands.txt"
+)]
 pub struct AddArgs {
     /// The command
     #[arg(last = true, value_name = "COMMAND", required_unless_present = "lines")]
@@ -173,13 +177,19 @@ pub fn cancel(args: &CancelArgs, output: &Output, db: &Path) -> Result<()> {
             lifecycle::cancel(tx, id, "cli")?;
             Ok(id)
         })?;
-        return output.done(&format!("experiment {id} is cancelled"), &serde_json::json!({ "experiment": id, "state": "cancelled" }));
+        return output.done(
+            &format!("experiment {id} is cancelled"),
+            &serde_json::json!({ "experiment": id, "state": "cancelled" }),
+        );
     }
     let jobs = each_job(&args.targets, db, "''", |tx, job| {
         let over = queue::cancel(tx, job, "cli")?;
         lifecycle::after_cancel(tx, &over, "cli")
     })?;
-    output.done(&format!("{} are cancelled, or asked to stop", count(&jobs)), &serde_json::json!({ "jobs": jobs }))
+    output.done(
+        &format!("{} are cancelled, or asked to stop", count(&jobs)),
+        &serde_json::json!({ "jobs": jobs }),
+    )
 }
 
 /// Retries.
@@ -191,8 +201,7 @@ pub fn retry(args: &RetryArgs, output: &Output, db: &Path) -> Result<()> {
     output.done(
         &format!("{} queued again; a worker or `mle run --resume` runs them", count(&jobs)),
         &serde_json::json!({ "jobs": jobs }),
-    );
-    Ok(())
+    )
 }
 
 fn count(jobs: &[i64]) -> String {
@@ -208,7 +217,10 @@ fn count(jobs: &[i64]) -> String {
 /// [`Error::NotFound`]; [`Error::Conflict`].
 pub fn pause(args: &PauseArgs, output: &Output, db: &Path) -> Result<()> {
     let id = change(db, &args.experiment, |tx, id| lifecycle::pause(tx, id, "cli"))?;
-    output.done(&format!("experiment {id} is paused"), &serde_json::json!({ "experiment": id, "state": "paused" }))
+    output.done(
+        &format!("experiment {id} is paused"),
+        &serde_json::json!({ "experiment": id, "state": "paused" }),
+    )
 }
 
 /// Resumes.
@@ -218,7 +230,11 @@ pub fn pause(args: &PauseArgs, output: &Output, db: &Path) -> Result<()> {
 pub fn resume(args: &ResumeArgs, output: &Output, db: &Path) -> Result<()> {
     let id = change(db, &args.experiment, |tx, id| {
         if protocol::state(tx, id)? != protocol::State::Paused {
-            return Err(Error::Conflict { what: "experiment", id: id.to_string(), why: "is not paused".into() });
+            return Err(Error::Conflict {
+                what: "experiment",
+                id: id.to_string(),
+                why: "is not paused".into(),
+            });
         }
         lifecycle::resume(tx, id, "cli")
     })?;
@@ -250,7 +266,9 @@ pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
     if output.json {
         let rows: Vec<Vec<SqlValue>> = reasons
             .into_iter()
-            .map(|reason| vec![reason.text.into(), reason.remedy.map_or(SqlValue::Null, SqlValue::from)])
+            .map(|reason| {
+                vec![reason.text.into(), reason.remedy.map_or(SqlValue::Null, SqlValue::from)]
+            })
             .collect();
         return output.rows(&["reason".into(), "remedy".into()], &rows);
     }
@@ -271,7 +289,8 @@ pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
 pub fn queue(args: &QueueArgs, output: &Output, db: &Path) -> Result<()> {
     let QueueVerb::Add(args) = &args.verb;
     let commands = if args.lines {
-        let text = std::io::read_to_string(std::io::stdin()).map_err(|error| Error::io("-", error))?;
+        let text =
+            std::io::read_to_string(std::io::stdin()).map_err(|error| Error::io("-", error))?;
         let mut commands = Vec::new();
         for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let words = shell_words::split(line)

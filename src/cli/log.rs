@@ -14,7 +14,9 @@ use crate::store::{Open, Store};
 ///
 /// Inside a job the run is known; elsewhere name it with --run. A value is a number (nan, inf too), or else a text.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  mle log --step 3 train_loss=0.25 accuracy=0.9\n  mle log --run 7 note=\"diverged\"")]
+#[command(
+    after_help = "Examples:\n  mle log --step 3 train_loss=0.25 accuracy=0.9\n  mle log --run 7 note=\"diverged\""
+)]
 pub struct LogArgs {
     /// Names and values
     #[arg(required = true, value_name = "NAME=VALUE")]
@@ -73,7 +75,10 @@ pub fn log(args: &LogArgs, output: &Output, db: &Path) -> Result<()> {
             .ok_or_else(|| Error::invalid(format!("{pair:?}"), "is not NAME=VALUE"))?;
         metric::check_name(name)?;
         let value = value.trim();
-        values.push((name.to_owned(), value.parse().map_or_else(|_| Value::Text(value.into()), Value::Scalar)));
+        values.push((
+            name.to_owned(),
+            value.parse().map_or_else(|_| Value::Text(value.into()), Value::Scalar),
+        ));
     }
     let here = args.run.is_none() || args.run == variable("MLE_RUN");
     let mut appender = match (variable("MLE_JOB"), variable("MLE_ATTEMPT")) {
@@ -107,12 +112,15 @@ pub fn param(args: &ParamArgs, output: &Output, db: &Path) -> Result<()> {
     let store = Store::open(db, Open::ReadOnly)?;
     let text: String = store
         .read(|tx| {
-            tx.maybe("SELECT c.params FROM run r JOIN config c ON c.id = r.config_id WHERE r.id = ?1", [run], |row| {
-                row.get(0)
-            })
+            tx.maybe(
+                "SELECT c.params FROM run r JOIN config c ON c.id = r.config_id WHERE r.id = ?1",
+                [run],
+                |row| row.get(0),
+            )
         })?
         .ok_or_else(|| Error::not_found("run", run))?;
-    let config: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap_or_default();
+    let config: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&text).unwrap_or_default();
     let Some(name) = &args.name else {
         println!("{text}");
         return Ok(());
@@ -124,8 +132,12 @@ pub fn param(args: &ParamArgs, output: &Output, db: &Path) -> Result<()> {
         (None, Some(default)) => println!("{default}"),
         (None, None) => {
             let mut error = Error::not_found("parameter", name);
-            if let Some(near) = crate::error::did_you_mean(name, config.keys().map(String::as_str)) {
-                error = Error::NotFound { what: "parameter", id: format!("{name}; did you mean {near}?") };
+            if let Some(near) = crate::error::did_you_mean(name, config.keys().map(String::as_str))
+            {
+                error = Error::NotFound {
+                    what: "parameter",
+                    id: format!("{name}; did you mean {near}?"),
+                };
             }
             return Err(error);
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::output::Output;
-use crate::display::sanitize_lines;
 use crate::daemon;
+use crate::display::sanitize_lines;
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::store::{Open, Store, Watch};
@@ -18,7 +18,9 @@ use crate::store::{Open, Store, Watch};
 /// Control codes are shown, not obeyed; --raw writes the bytes as they are. Of a long output its start and its end are
 /// kept, and the cut is marked.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  mle logs 17\n  mle logs 17 -f\n  mle logs 17 --stderr --attempt 1")]
+#[command(
+    after_help = "Examples:\n  mle logs 17\n  mle logs 17 -f\n  mle logs 17 --stderr --attempt 1"
+)]
 pub struct LogsArgs {
     /// The job
     #[arg(value_name = "JOB")]
@@ -50,7 +52,13 @@ const JOB: &str = "SELECT state, attempt FROM job WHERE id = ?1";
 /// [`Error::NotFound`]; what opening the file returns.
 pub fn run(args: &LogsArgs, output: &Output, db: &Path) -> Result<()> {
     let store = Store::open(db, Open::ReadOnly)?;
-    let stream = if args.stderr { Some("stderr") } else if args.stdout { Some("stdout") } else { None };
+    let stream = if args.stderr {
+        Some("stderr")
+    } else if args.stdout {
+        Some("stdout")
+    } else {
+        None
+    };
     let watch = Watch::new(db);
     let stop = daemon::stop_on_signals()?;
     let mut shown: std::collections::HashMap<(i64, String), i64> = std::collections::HashMap::new();
@@ -87,9 +95,17 @@ pub fn run(args: &LogsArgs, output: &Output, db: &Path) -> Result<()> {
                     "text": String::from_utf8_lossy(text) });
                 writeln!(out, "{line}")
             } else {
-                let cut = if gap > 0 { format!("\n[… {gap} bytes of {name} left out …]\n") } else { String::new() };
+                let cut = if gap > 0 {
+                    format!("\n[… {gap} bytes of {name} left out …]\n")
+                } else {
+                    String::new()
+                };
                 out.write_all(cut.as_bytes()).and_then(|()| {
-                    if args.raw { out.write_all(text) } else { out.write_all(sanitize_lines(&String::from_utf8_lossy(text)).as_bytes()) }
+                    if args.raw {
+                        out.write_all(text)
+                    } else {
+                        out.write_all(sanitize_lines(&String::from_utf8_lossy(text)).as_bytes())
+                    }
                 })
             };
             if result.is_err() {

@@ -11,7 +11,9 @@ use crate::store::{Open, Store};
 
 /// Show how far experiments, jobs and workers are
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  mle status\n  mle status digits\n  mle status --jobs failed --json")]
+#[command(
+    after_help = "Examples:\n  mle status\n  mle status digits\n  mle status --jobs failed --json"
+)]
 pub struct StatusArgs {
     /// One experiment: its id, name, or the start of its uid
     #[arg(value_name = "EXPERIMENT")]
@@ -58,7 +60,8 @@ pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
         let counts: Vec<(String, i64)> =
             tx.all(JOB_COUNTS, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if !counts.is_empty() {
-            let text: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+            let text: Vec<String> =
+                counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
             println!("jobs: {}", text.join(" · "));
         }
         let (names, rows) = tx.table(WORKERS, [args.limit])?;

@@ -34,9 +34,10 @@ const PYTHON: &str = "python3";
 /// [`Error::Sqlite`].
 pub fn schedule(tx: &WriteTx<'_>, who: &str) -> Result<usize> {
     let mut changes = give_up_expired(tx, who)?;
-    let open: Vec<(ExperimentId, String, bool, String, String)> = tx.all(OPEN_EXPERIMENTS, [], |row| {
-        Ok((row.get(0)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-    })?;
+    let open: Vec<(ExperimentId, String, bool, String, String)> =
+        tx.all(OPEN_EXPERIMENTS, [], |row| {
+            Ok((row.get(0)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        })?;
     for (id, state, planned, plan, cwd) in open {
         if state == "paused" {
             // What a running job's end queued meanwhile waits too.
@@ -47,7 +48,13 @@ pub fn schedule(tx: &WriteTx<'_>, who: &str) -> Result<usize> {
             Ok(plan) => plan,
             Err(_) if planned => continue,
             Err(error) => {
-                protocol::set_state(tx, id, State::Failed, Some(&format!("its plan cannot be read: {error}")), who)?;
+                protocol::set_state(
+                    tx,
+                    id,
+                    State::Failed,
+                    Some(&format!("its plan cannot be read: {error}")),
+                    who,
+                )?;
                 continue;
             }
         };
@@ -78,7 +85,13 @@ pub fn schedule_due(tx: &ReadTx<'_>) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::Invalid`] when its command cannot be filled; [`Error::Sqlite`].
-pub fn plan_experiment(tx: &WriteTx<'_>, id: ExperimentId, plan: &Plan, cwd: &str, who: &str) -> Result<()> {
+pub fn plan_experiment(
+    tx: &WriteTx<'_>,
+    id: ExperimentId,
+    plan: &Plan,
+    cwd: &str,
+    who: &str,
+) -> Result<()> {
     if tx.run(MARK_PLANNED, named_params! { ":experiment": id })? == 0 {
         return Ok(());
     }
@@ -118,7 +131,10 @@ pub fn plan_experiment(tx: &WriteTx<'_>, id: ExperimentId, plan: &Plan, cwd: &st
 ///
 /// # Errors
 /// [`Error::Invalid`] when a placeholder has no value.
-#[expect(clippy::too_many_arguments, reason = "all of them are what a job is made of; a struct would only rename them")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all of them are what a job is made of; a struct would only rename them"
+)]
 pub(super) fn add_run_job(
     tx: &WriteTx<'_>,
     experiment: ExperimentId,
@@ -171,7 +187,9 @@ fn add_processing(
 ) -> Result<JobId> {
     let command = match &processing.launch {
         Launch::Template(words) => spec::fill(words, &Map::new(), 0, None, "{exp_dir}")?,
-        Launch::Script { script, args } => spec::script_line(PYTHON, script, "{exp_dir}", None, None, args),
+        Launch::Script { script, args } => {
+            spec::script_line(PYTHON, script, "{exp_dir}", None, None, args)
+        }
     };
     let mut job = job_of(plan, &processing.resources, &processing.activate, cwd, command);
     job.experiment = Some(experiment);
@@ -179,7 +197,13 @@ fn add_processing(
     queue::add(tx, &job, who)
 }
 
-fn job_of(plan: &Plan, resources: &Resources, activate: &Activate, cwd: &str, command: Vec<String>) -> NewJob {
+fn job_of(
+    plan: &Plan,
+    resources: &Resources,
+    activate: &Activate,
+    cwd: &str,
+    command: Vec<String>,
+) -> NewJob {
     let places = command.iter().any(|word| word.contains("{config}") || word.contains("{exp_dir}"));
     let folder = match &plan.cwd {
         Some(relative) => Path::new(cwd).join(relative).display().to_string(),
@@ -209,21 +233,39 @@ fn job_of(plan: &Plan, resources: &Resources, activate: &Activate, cwd: &str, co
 }
 
 /// Ends an experiment when nothing of it is open, after its last stage ran.
-fn finish(tx: &WriteTx<'_>, id: ExperimentId, plan: &Plan, cwd: &str, who: &str) -> Result<Option<usize>> {
-    let open_runs: i64 = tx.one(OPEN_RUNS, named_params! { ":experiment": id }, |row| row.get(0))?;
+fn finish(
+    tx: &WriteTx<'_>,
+    id: ExperimentId,
+    plan: &Plan,
+    cwd: &str,
+    who: &str,
+) -> Result<Option<usize>> {
+    let open_runs: i64 =
+        tx.one(OPEN_RUNS, named_params! { ":experiment": id }, |row| row.get(0))?;
     let before = stage(tx, id, "before")?;
-    let failed_before = before.iter().find(|(state, _)| state.is_end() && *state != JobState::Succeeded);
+    let failed_before =
+        before.iter().find(|(state, _)| state.is_end() && *state != JobState::Succeeded);
     if let Some((_, error)) = failed_before {
-        tx.run(CLOSE_STUDY, named_params! { ":experiment": id, ":now_ms": tx.now_ms, ":who": who })?;
-        tx.run(FAIL_OPEN_TRIALS, named_params! { ":experiment": id, ":now_ms": tx.now_ms, ":who": who })?;
-        let text = format!("the job before it failed: {}", error.as_deref().unwrap_or("no reason recorded"));
+        tx.run(
+            CLOSE_STUDY,
+            named_params! { ":experiment": id, ":now_ms": tx.now_ms, ":who": who },
+        )?;
+        tx.run(
+            FAIL_OPEN_TRIALS,
+            named_params! { ":experiment": id, ":now_ms": tx.now_ms, ":who": who },
+        )?;
+        let text = format!(
+            "the job before it failed: {}",
+            error.as_deref().unwrap_or("no reason recorded")
+        );
         if open_runs == 0 {
             end(tx, id, State::Failed, Some(&text), who)?;
             return Ok(Some(1));
         }
         return Ok(None);
     }
-    let open_study: bool = tx.one(HAS_OPEN_STUDY, named_params! { ":experiment": id }, |row| row.get(0))?;
+    let open_study: bool =
+        tx.one(HAS_OPEN_STUDY, named_params! { ":experiment": id }, |row| row.get(0))?;
     if open_runs > 0 || open_study || queue::count_open(tx, id)? > 0 {
         return Ok(None);
     }
@@ -253,12 +295,22 @@ fn finish(tx: &WriteTx<'_>, id: ExperimentId, plan: &Plan, cwd: &str, who: &str)
     Ok(Some(1))
 }
 
-fn end(tx: &WriteTx<'_>, id: ExperimentId, state: State, error: Option<&str>, who: &str) -> Result<()> {
+fn end(
+    tx: &WriteTx<'_>,
+    id: ExperimentId,
+    state: State,
+    error: Option<&str>,
+    who: &str,
+) -> Result<()> {
     protocol::set_state(tx, id, state, error, who)?;
     protocol::refresh_wide_view(tx, id)
 }
 
-fn stage(tx: &WriteTx<'_>, id: ExperimentId, stage: &str) -> Result<Vec<(JobState, Option<String>)>> {
+fn stage(
+    tx: &WriteTx<'_>,
+    id: ExperimentId,
+    stage: &str,
+) -> Result<Vec<(JobState, Option<String>)>> {
     tx.all(STAGE_JOBS, named_params! { ":experiment": id, ":stage": stage }, |row| {
         Ok((row.get(1)?, row.get(2)?))
     })
@@ -270,7 +322,10 @@ fn stage(tx: &WriteTx<'_>, id: ExperimentId, stage: &str) -> Result<Vec<(JobStat
 /// [`Error::Conflict`] when it is over already.
 pub fn cancel(tx: &WriteTx<'_>, id: ExperimentId, who: &str) -> Result<()> {
     tx.run(CLOSE_STUDY, named_params! { ":experiment": id, ":now_ms": tx.now_ms, ":who": who })?;
-    tx.run(FAIL_OPEN_TRIALS, named_params! { ":experiment": id, ":now_ms": tx.now_ms, ":who": who })?;
+    tx.run(
+        FAIL_OPEN_TRIALS,
+        named_params! { ":experiment": id, ":now_ms": tx.now_ms, ":who": who },
+    )?;
     let over = queue::cancel_experiment(tx, id, who)?;
     after_cancel(tx, &over, who)?;
     tx.run(MARK_PLANNED, named_params! { ":experiment": id })?;

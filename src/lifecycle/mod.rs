@@ -144,7 +144,9 @@ fn after_job(tx: &WriteTx<'_>, over: &Over, who: &str) -> Result<()> {
         }
     }
     let Some(run) = over.run else { return Ok(()) };
-    let end = |state, value, error: Option<&str>| unless_ended(protocol::end_run(tx, run, state, value, error, who));
+    let end = |state, value, error: Option<&str>| {
+        unless_ended(protocol::end_run(tx, run, state, value, error, who))
+    };
     match over.state {
         JobState::Succeeded => {
             let (value, missing) = value_of(tx, run)?;
@@ -153,7 +155,7 @@ fn after_job(tx: &WriteTx<'_>, over: &Over, who: &str) -> Result<()> {
                     // A short job's start may come with its end.
                     unless_ended(protocol::start_run(tx, run, who))?;
                     end(RunState::Complete, value, None)?;
-                },
+                }
                 Some(metric) => {
                     let error = format!("its job succeeded and never logged the metric {metric:?}");
                     end(RunState::Failed, None, Some(&error))?;
@@ -180,7 +182,14 @@ pub fn after_cancel(tx: &WriteTx<'_>, over: &[(JobId, Option<RunId>)], who: &str
 }
 
 fn cancel_run(tx: &WriteTx<'_>, run: RunId, who: &str) -> Result<()> {
-    unless_ended(protocol::end_run(tx, run, RunState::Cancelled, None, Some("its job was cancelled"), who))?;
+    unless_ended(protocol::end_run(
+        tx,
+        run,
+        RunState::Cancelled,
+        None,
+        Some("its job was cancelled"),
+        who,
+    ))?;
     score(tx, run)
 }
 
@@ -204,7 +213,9 @@ fn value_of(tx: &ReadTx<'_>, run: RunId) -> Result<(Option<f64>, Option<String>)
     for (position, value) in values_of(tx, run)?.into_iter().enumerate() {
         match value {
             (metric, None) => return Ok((None, Some(metric))),
-            (_, Some(value)) if position == 0 => first = Some(value).filter(|value| !value.is_nan()),
+            (_, Some(value)) if position == 0 => {
+                first = Some(value).filter(|value| !value.is_nan())
+            }
             _ => {}
         }
     }
@@ -249,11 +260,10 @@ const SILENT_MS: i64 = 120_000;
 /// # Errors
 /// [`crate::Error::Sqlite`].
 pub fn bury(tx: &WriteTx<'_>, worker: WorkerId) -> Result<()> {
-    let held: Vec<(JobId, i64)> = tx.all(
-        JOBS_OF_DEAD_WORKER,
-        named_params! { ":worker": worker },
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+    let held: Vec<(JobId, i64)> =
+        tx.all(JOBS_OF_DEAD_WORKER, named_params! { ":worker": worker }, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     for (job, attempt) in held {
         lose(tx, job, attempt, "its worker died", &format!("worker {worker}"))?;
     }
@@ -278,7 +288,10 @@ pub fn retry(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<()> {
     let experiment: Option<ExperimentId> =
         tx.one("SELECT experiment_id FROM job WHERE id = ?1", [job], |row| row.get(0))?;
     if let Some(experiment) = experiment {
-        tx.run(REOPEN_STUDY, named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who })?;
+        tx.run(
+            REOPEN_STUDY,
+            named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who },
+        )?;
         tx.run(
             REOPEN_EXPERIMENT,
             named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who },

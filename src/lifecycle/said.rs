@@ -73,7 +73,8 @@ pub fn gather(lines: &[(i64, Line)], cwd: Option<&Path>) -> Said {
             Line::Artifact { path, name, kind, step, role, value } => {
                 let full = cwd.unwrap_or(Path::new(".")).join(path);
                 let name = name.clone().unwrap_or_else(|| {
-                    full.file_name().map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned())
+                    full.file_name()
+                        .map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned())
                 });
                 if let Ok(prepared) = Prepared::from_file(&full, INSIDE_MAX_BYTES) {
                     let about = About {
@@ -96,19 +97,27 @@ pub fn gather_folder(folder: &Path) -> Files {
     let mut files = Files::default();
     let mut open = vec![folder.to_owned()];
     while let Some(next) = open.pop() {
-        let mut entries: Vec<PathBuf> =
-            std::fs::read_dir(&next).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(&next)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
         entries.sort();
         for path in entries {
             let Ok(metadata) = path.symlink_metadata() else { continue };
             if metadata.is_dir() {
                 open.push(path);
             } else if metadata.is_file() && files.0.len() < FILES_MAX {
-                let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+                let name =
+                    path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
                 // The folder goes when the job is over, so even a large file has to come inside.
                 if let Ok(prepared) = Prepared::from_file(&path, u64::MAX) {
                     let kind = kind_of(&path);
-                    files.0.push((About { name, kind, role: None, step: None, value: None }, prepared));
+                    files.0.push((
+                        About { name, kind, role: None, step: None, value: None },
+                        prepared,
+                    ));
                 }
             }
         }
@@ -120,7 +129,12 @@ pub fn gather_folder(folder: &Path) -> Files {
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
-pub fn keep_said(tx: &WriteTx<'_>, claimed: &Claimed, points: &mut Points, said: &Said) -> Result<()> {
+pub fn keep_said(
+    tx: &WriteTx<'_>,
+    claimed: &Claimed,
+    points: &mut Points,
+    said: &Said,
+) -> Result<()> {
     if !said.updates.is_empty()
         && let Some(appender) = &mut points.0
         && appender.append(tx, &said.updates)? == Appended::LeaseLost

@@ -71,7 +71,8 @@ fn open_studies(tx: &ReadTx<'_>) -> Result<Vec<Study>> {
         let texts: [String; 4] =
             [row.get("settings")?, row.get("space")?, row.get("seeds")?, row.get("plan")?];
         let [settings, space, seeds, plan] = texts.each_ref().map(String::as_str);
-        let bad = |error: serde_json::Error| Error::invalid(format!("study {id}"), error.to_string());
+        let bad =
+            |error: serde_json::Error| Error::invalid(format!("study {id}"), error.to_string());
         let parts = || -> Result<_> {
             Ok((
                 serde_json::from_str(settings).map_err(bad)?,
@@ -109,7 +110,9 @@ fn settle(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
     let mut ended = 0;
     for trial in pending {
         let runs: Vec<(RunId, String)> =
-            tx.all(RUNS_OF_TRIAL, named_params! { ":trial": trial }, |row| Ok((row.get(0)?, row.get(1)?)))?;
+            tx.all(RUNS_OF_TRIAL, named_params! { ":trial": trial }, |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         if runs.iter().any(|(_, state)| matches!(state.as_str(), "waiting" | "running")) {
             continue;
         }
@@ -212,11 +215,15 @@ fn enqueue(
     who: &str,
 ) -> Result<()> {
     let search = study.plan.search.as_ref();
-    let config = search.map_or_else(|| params.clone(), |search| search.config(&study.plan.base, params));
+    let config =
+        search.map_or_else(|| params.clone(), |search| search.config(&study.plan.base, params));
     let config_id: ConfigId = protocol::add_config(tx, &config)?;
     // All trials before this one were known to the strategy; these of them had ended.
-    let seen: Vec<u64> =
-        history.iter().filter(|past| past.state != PastState::Pending).map(|past| past.number).collect();
+    let seen: Vec<u64> = history
+        .iter()
+        .filter(|past| past.state != PastState::Pending)
+        .map(|past| past.number)
+        .collect();
     let trial = TrialId(tx.insert(
         ADD_TRIAL,
         named_params! {
@@ -227,7 +234,8 @@ fn enqueue(
     )?);
     let name = format!("trial_{number}");
     for seed in &study.seeds {
-        let run = protocol::add_run(tx, study.experiment, config_id, Some(trial), &name, *seed, who)?;
+        let run =
+            protocol::add_run(tx, study.experiment, config_id, Some(trial), &name, *seed, who)?;
         add_run_job(tx, study.experiment, &study.plan, &study.cwd, run, &config, *seed, &[], who)?;
     }
     Ok(())

@@ -25,7 +25,9 @@ const LIVE_ROOM: &str = named(QUEUE, "live_room");
 /// [`Error::NotFound`]; [`Error::Conflict`] when it is over already.
 pub fn cancel(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<Vec<(JobId, Option<RunId>)>> {
     let found: Option<(JobState, Option<RunId>)> =
-        tx.maybe("SELECT state, run_id FROM job WHERE id = ?1", [job], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        tx.maybe("SELECT state, run_id FROM job WHERE id = ?1", [job], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     match found {
         None => Err(Error::not_found("job", job)),
         Some((JobState::Running, _)) => {
@@ -59,7 +61,9 @@ pub fn cancel_experiment(
     who: &str,
 ) -> Result<Vec<(JobId, Option<RunId>)>> {
     let open: Vec<JobId> =
-        tx.all(OPEN_JOBS_OF_EXPERIMENT, named_params! { ":experiment": experiment }, |row| row.get(0))?;
+        tx.all(OPEN_JOBS_OF_EXPERIMENT, named_params! { ":experiment": experiment }, |row| {
+            row.get(0)
+        })?;
     let mut over = Vec::new();
     for job in open {
         match cancel(tx, job, who) {
@@ -77,7 +81,10 @@ pub fn cancel_experiment(
 /// # Errors
 /// [`Error::Sqlite`].
 pub fn hold(tx: &WriteTx<'_>, experiment: ExperimentId, who: &str) -> Result<usize> {
-    tx.run(HOLD_JOBS, named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who })
+    tx.run(
+        HOLD_JOBS,
+        named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who },
+    )
 }
 
 /// Undoes [`hold`]; returns how many jobs.
@@ -85,7 +92,10 @@ pub fn hold(tx: &WriteTx<'_>, experiment: ExperimentId, who: &str) -> Result<usi
 /// # Errors
 /// [`Error::Sqlite`].
 pub fn resume(tx: &WriteTx<'_>, experiment: ExperimentId, who: &str) -> Result<usize> {
-    tx.run(RESUME_JOBS, named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who })
+    tx.run(
+        RESUME_JOBS,
+        named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who },
+    )
 }
 
 /// Queues an ended job again, with all its tries; returns its run.
@@ -94,7 +104,9 @@ pub fn resume(tx: &WriteTx<'_>, experiment: ExperimentId, who: &str) -> Result<u
 /// [`Error::NotFound`]; [`Error::Conflict`] when it is not over, or succeeded.
 pub fn retry(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<Option<RunId>> {
     let found: Option<(JobState, Option<RunId>)> =
-        tx.maybe("SELECT state, run_id FROM job WHERE id = ?1", [job], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        tx.maybe("SELECT state, run_id FROM job WHERE id = ?1", [job], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     match found {
         None => Err(Error::not_found("job", job)),
         Some((JobState::Failed | JobState::Cancelled, run)) => {
@@ -190,8 +202,14 @@ pub fn explain(tx: &ReadTx<'_>, job: JobId) -> Result<Vec<Reason>> {
             );
             if left < 0 {
                 say(
-                    format!("its lease ran out {} ago: the worker is gone or cut off", crate::clock::duration(-left)),
-                    Some("start a worker or a scheduler: either gives the job back to the queue".into()),
+                    format!(
+                        "its lease ran out {} ago: the worker is gone or cut off",
+                        crate::clock::duration(-left)
+                    ),
+                    Some(
+                        "start a worker or a scheduler: either gives the job back to the queue"
+                            .into(),
+                    ),
                 );
             }
             if found.cancel_wanted {
@@ -205,24 +223,31 @@ pub fn explain(tx: &ReadTx<'_>, job: JobId) -> Result<Vec<Reason>> {
             }
             if let Some(due) = found.due_at_ms {
                 let why = if found.failures > 0 {
-                    format!("it failed {} of {} times and waits for its next try", found.failures, found.try_max)
+                    format!(
+                        "it failed {} of {} times and waits for its next try",
+                        found.failures, found.try_max
+                    )
                 } else {
                     "it is to start later".into()
                 };
                 say(format!("{why}, due {}", crate::clock::local(due)), None);
             }
             let needs: Vec<(JobId, JobState)> =
-                tx.all(NEEDS_OF_JOB, named_params! { ":job": job }, |row| Ok((row.get(0)?, row.get(1)?)))?;
+                tx.all(NEEDS_OF_JOB, named_params! { ":job": job }, |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
             for (need, state) in needs {
-                say(format!("it needs job {need}, which is {state}"), Some(format!("mle explain {need}")));
+                say(
+                    format!("it needs job {need}, which is {state}"),
+                    Some(format!("mle explain {need}")),
+                );
             }
         }
         JobState::Queued => {
             type Live = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
-            let (workers, cores, gpus, memory, slots): Live =
-                tx.one(LIVE_ROOM, [], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                })?;
+            let (workers, cores, gpus, memory, slots): Live = tx.one(LIVE_ROOM, [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })?;
             let ahead: i64 = tx.one(
                 AHEAD_OF_JOB,
                 named_params! { ":priority": found.priority, ":id": job },
@@ -239,13 +264,18 @@ pub fn explain(tx: &ReadTx<'_>, job: JobId) -> Result<Vec<Reason>> {
                     let largest = largest.unwrap_or(0);
                     if wanted > largest {
                         say(
-                            format!("it asks for {wanted} {what}, and no live worker has more than {largest}"),
+                            format!(
+                                "it asks for {wanted} {what}, and no live worker has more than {largest}"
+                            ),
                             Some("start a worker with more, or ask for less".into()),
                         );
                     }
                 }
                 say(
-                    format!("{ahead} jobs are ahead of it, for {} slots of {workers} workers", slots.unwrap_or(0)),
+                    format!(
+                        "{ahead} jobs are ahead of it, for {} slots of {workers} workers",
+                        slots.unwrap_or(0)
+                    ),
                     None,
                 );
             }

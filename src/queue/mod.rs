@@ -10,7 +10,10 @@ mod worker;
 
 pub use control::{Reason, cancel, cancel_experiment, explain, hold, resume, retry};
 pub use state::{AttemptState, JobState};
-pub use worker::{NewWorker, WorkerKind, end_worker, keep_worker, live_workers, register, silent_workers, LiveWorker};
+pub use worker::{
+    LiveWorker, NewWorker, WorkerKind, end_worker, keep_worker, live_workers, register,
+    silent_workers,
+};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -160,7 +163,8 @@ pub fn add(tx: &WriteTx<'_>, job: &NewJob, who: &str) -> Result<JobId> {
         }
     }
     let due = job.due_at_ms.filter(|due| *due > tx.now_ms);
-    let state = if unmet > 0 || job.held || due.is_some() { JobState::Waiting } else { JobState::Queued };
+    let state =
+        if unmet > 0 || job.held || due.is_some() { JobState::Waiting } else { JobState::Queued };
     let id = JobId(tx.insert(
         ADD_JOB,
         named_params! {
@@ -172,7 +176,10 @@ pub fn add(tx: &WriteTx<'_>, job: &NewJob, who: &str) -> Result<JobId> {
         },
     )?);
     for (need, only_success) in &job.needs {
-        tx.run(ADD_NEED, named_params! { ":needs": need, ":job": id, ":only_success": only_success })?;
+        tx.run(
+            ADD_NEED,
+            named_params! { ":needs": need, ":job": id, ":only_success": only_success },
+        )?;
     }
     if let Some(need) = hopeless {
         let error = format!("job {need}, which it needs, did not succeed");
@@ -366,7 +373,10 @@ pub fn held(tx: &ReadTx<'_>, worker: WorkerId) -> Result<Vec<Held>> {
 /// # Errors
 /// [`crate::Error::Sqlite`].
 pub fn keep(tx: &WriteTx<'_>, worker: WorkerId, lease_ms: i64) -> Result<()> {
-    tx.run(KEEP_JOBS, named_params! { ":worker": worker, ":lease_until_ms": tx.now_ms + lease_ms })?;
+    tx.run(
+        KEEP_JOBS,
+        named_params! { ":worker": worker, ":lease_until_ms": tx.now_ms + lease_ms },
+    )?;
     worker::keep_worker(tx, worker)
 }
 
@@ -505,7 +515,9 @@ pub(crate) fn tell_waiting(
     let mut ended = vec![(job, succeeded)];
     while let Some((job, succeeded)) = ended.pop() {
         let waiting: Vec<(JobId, bool)> =
-            tx.all(WAITING_ON, named_params! { ":job": job }, |row| Ok((row.get(0)?, row.get(1)?)))?;
+            tx.all(WAITING_ON, named_params! { ":job": job }, |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         for (id, only_success) in waiting {
             if succeeded || !only_success {
                 tx.run(NEED_MET, named_params! { ":id": id, ":now_ms": tx.now_ms, ":who": who })?;
@@ -555,7 +567,9 @@ pub fn release(tx: &WriteTx<'_>, job: JobId, attempt: i64, who: &str) -> Result<
 /// # Errors
 /// [`crate::Error::Sqlite`].
 pub fn expired(tx: &ReadTx<'_>) -> Result<Vec<(JobId, i64)>> {
-    tx.all(EXPIRED_JOBS, named_params! { ":now_ms": tx.now_ms }, |row| Ok((row.get(0)?, row.get(1)?)))
+    tx.all(EXPIRED_JOBS, named_params! { ":now_ms": tx.now_ms }, |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
 }
 
 /// Returns whether any job is queued or running, and when the next delayed one is due [unix ms].

@@ -90,7 +90,8 @@ pub fn keep_worker(tx: &WriteTx<'_>, worker: WorkerId) -> Result<()> {
 /// [`crate::Error::Sqlite`].
 pub fn end_worker(tx: &WriteTx<'_>, worker: WorkerId, by_itself: bool) -> Result<()> {
     let state = if by_itself { "stopped" } else { "lost" };
-    tx.run(END_WORKER, named_params! { ":id": worker, ":state": state, ":now_ms": tx.now_ms }).map(drop)
+    tx.run(END_WORKER, named_params! { ":id": worker, ":state": state, ":now_ms": tx.now_ms })
+        .map(drop)
 }
 
 /// A program the file thinks is alive.

@@ -104,8 +104,7 @@ impl<'a> ReadTx<'a> {
         self.connection
             .prepare(sql)
             .and_then(|mut statement| {
-                let names: Vec<String> =
-                    statement.column_names().map(str::to_owned).collect();
+                let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
                 let width = names.len();
                 let rows = statement
                     .query_map(params, |row| (0..width).map(|i| row.get(i)).collect())?

@@ -137,7 +137,8 @@ impl Job {
                 .prefix("mle-")
                 .tempdir()
                 .map_err(|error| Error::Failed(format!("cannot make a scratch folder: {error}")))?;
-            let (config, exp_dir) = lay_out(folder.path(), inputs, settings.exp_dir.as_deref(), cwd.as_deref())?;
+            let (config, exp_dir) =
+                lay_out(folder.path(), inputs, settings.exp_dir.as_deref(), cwd.as_deref())?;
             for word in &mut words {
                 if let Some(config) = &config {
                     *word = word.replace("{config}", config);
@@ -156,7 +157,10 @@ impl Job {
             scratch = Some(folder);
         }
         if let Some(name) = &settings.conda {
-            words.splice(0..0, ["conda", "run", "--no-capture-output", "-n", name].map(String::from));
+            words.splice(
+                0..0,
+                ["conda", "run", "--no-capture-output", "-n", name].map(String::from),
+            );
         }
         let (program, rest) = words
             .split_first()
@@ -181,7 +185,9 @@ impl Job {
         }
         command.envs(&settings.env);
         command.env("MLE_DB", &place.db).env(process::WORKER_VARIABLE, &place.worker_uid);
-        command.env("MLE_JOB", claimed.job.to_string()).env("MLE_ATTEMPT", claimed.attempt.to_string());
+        command
+            .env("MLE_JOB", claimed.job.to_string())
+            .env("MLE_ATTEMPT", claimed.attempt.to_string());
         if let Some(run) = claimed.run {
             command.env("MLE_RUN", run.to_string());
         }
@@ -296,7 +302,11 @@ impl Job {
         let (code, signal) = (exit.and_then(|exit| exit.code), exit.and_then(|exit| exit.signal));
         let (state, error) = match &self.stopping {
             // It was asked to stop and had done its work all the same.
-            Some(stopping) if code == Some(0) && !stopping.killed && stopping.state != AttemptState::Preempted => {
+            Some(stopping)
+                if code == Some(0)
+                    && !stopping.killed
+                    && stopping.state != AttemptState::Preempted =>
+            {
                 (AttemptState::Succeeded, None)
             }
             Some(stopping) => (stopping.state, Some(stopping.error.clone())),
@@ -309,7 +319,10 @@ impl Job {
                 };
                 let words = Capture::last_words(&self.stderr_tail)
                     .or_else(|| Capture::last_words(&self.stdout_tail));
-                (AttemptState::Failed, Some(words.map_or(how.clone(), |words| format!("{how}: {words}"))))
+                (
+                    AttemptState::Failed,
+                    Some(words.map_or(how.clone(), |words| format!("{how}: {words}"))),
+                )
             }
         };
         let ending = Ending {
@@ -379,7 +392,8 @@ fn lay_out(
             let text = if inputs.format == "json" {
                 serde_json::to_string_pretty(&inputs.params).unwrap_or_default()
             } else {
-                serde_saphyr::to_string(&inputs.params).map_err(|error| Error::Failed(error.to_string()))?
+                serde_saphyr::to_string(&inputs.params)
+                    .map_err(|error| Error::Failed(error.to_string()))?
             };
             write(&path, text.as_bytes())?;
             Some(path.display().to_string())
@@ -389,12 +403,14 @@ fn lay_out(
         Some(wanted) => {
             // The folder is the user's own, named as the job will see it from where it starts.
             let path = cwd.unwrap_or(Path::new(".")).join(wanted);
-            std::fs::create_dir_all(&path).map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
+            std::fs::create_dir_all(&path)
+                .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
             wanted.to_owned()
         }
         None => {
             let path = folder.join("exp");
-            std::fs::create_dir_all(&path).map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
+            std::fs::create_dir_all(&path)
+                .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
             path.display().to_string()
         }
     };

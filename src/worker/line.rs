@@ -59,7 +59,8 @@ pub fn parse(bytes: &[u8]) -> Option<Line> {
         });
     }
     let step = object.get("step").and_then(|step| {
-        step.as_i64().or_else(|| step.as_f64().filter(|step| step.fract() == 0.0).map(|step| step as i64))
+        step.as_i64()
+            .or_else(|| step.as_f64().filter(|step| step.fract() == 0.0).map(|step| step as i64))
     });
     let mut values = Vec::with_capacity(object.len());
     for (key, value) in object {
@@ -135,10 +136,14 @@ mod tests {
 
     #[test]
     fn numbers_texts_arrays_and_nesting() {
-        let line = parse(br#"{"step": 3, "loss": NaN, "a": {"b": -Infinity}, "note": "NaN bread", "v": [1, 2]}"#);
+        let line = parse(
+            br#"{"step": 3, "loss": NaN, "a": {"b": -Infinity}, "note": "NaN bread", "v": [1, 2]}"#,
+        );
         let Some(Line::Update { step, values }) = line else { panic!("no update") };
         assert_eq!(step, Some(3));
-        assert!(matches!(values[0], (ref name, LineValue::Number(x)) if name == "loss" && x.is_nan()));
+        assert!(
+            matches!(values[0], (ref name, LineValue::Number(x)) if name == "loss" && x.is_nan())
+        );
         assert_eq!(values[1], ("a/b".into(), LineValue::Number(f64::NEG_INFINITY)));
         assert_eq!(values[2], ("note".into(), LineValue::Text("NaN bread".into())));
         assert_eq!(values[3], ("v".into(), LineValue::Array(serde_json::json!([1, 2]))));
@@ -147,7 +152,9 @@ mod tests {
     #[test]
     fn an_artifact_and_nonsense() {
         let line = parse(br#"{"artifact": "model.pt", "kind": "checkpoint", "step": 7}"#);
-        assert!(matches!(line, Some(Line::Artifact { ref path, step: Some(7), .. }) if path == "model.pt"));
+        assert!(
+            matches!(line, Some(Line::Artifact { ref path, step: Some(7), .. }) if path == "model.pt")
+        );
         assert_eq!(parse(b"[1]"), None);
         assert_eq!(parse(b"{\"a\": }"), None);
         assert_eq!(parse(&[0xff, 0xfe]), None);

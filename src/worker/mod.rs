@@ -224,7 +224,9 @@ impl Worker {
             let (active, due) = self.store.read(queue::activity)?;
             return Ok(!active && due.is_none());
         }
-        Ok(self.idle_ms.is_some_and(|idle| self.busy_at.elapsed() >= Duration::from_millis(idle.unsigned_abs())))
+        Ok(self.idle_ms.is_some_and(|idle| {
+            self.busy_at.elapsed() >= Duration::from_millis(idle.unsigned_abs())
+        }))
     }
 
     /// How many jobs may run beyond the live ones, and how many to hold beyond that.
@@ -250,7 +252,9 @@ impl Worker {
                 return Ok(true);
             }
         }
-        if self.last_keep.elapsed() >= Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs()) {
+        if self.last_keep.elapsed()
+            >= Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs())
+        {
             return Ok(true);
         }
         if self.last_flush.elapsed() >= FLUSH
@@ -286,7 +290,8 @@ impl Worker {
     fn turn(&mut self) -> Result<()> {
         let (now, ahead) = self.wanted();
         let want = Want { room: self.room, now, ahead, lease_ms: self.lease_ms };
-        let keep = self.last_keep.elapsed() >= Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs());
+        let keep = self.last_keep.elapsed()
+            >= Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs());
         let (id, lease_ms, who) = (self.id, self.lease_ms, self.who.clone());
         // What must touch files is done before the lock is taken.
         let artifacts: Vec<_> = self
@@ -300,8 +305,10 @@ impl Worker {
         for finished in &self.ended {
             leftovers.push(finished.job.scratch.as_ref().map(|folder| folder.path().join("exp")));
         }
-        let leftovers: Vec<_> =
-            leftovers.into_iter().map(|folder| folder.map(|folder| lifecycle::gather_folder(&folder))).collect();
+        let leftovers: Vec<_> = leftovers
+            .into_iter()
+            .map(|folder| folder.map(|folder| lifecycle::gather_folder(&folder)))
+            .collect();
         let (ended, live, points) = (&mut self.ended, &mut self.live, &mut self.points);
         let worker_ends = ended.len();
         let result = self.store.write(|tx| {
@@ -398,7 +405,9 @@ impl Worker {
                     job.lost = true;
                     job.kill(AttemptState::Lost, "the lease was lost");
                 }
-                Some(true) => job.stop(AttemptState::Cancelled, "cancelled on request", libc::SIGTERM),
+                Some(true) => {
+                    job.stop(AttemptState::Cancelled, "cancelled on request", libc::SIGTERM)
+                }
                 Some(false) => {}
             }
         }
@@ -416,7 +425,8 @@ impl Worker {
             };
             let Some((claimed, inputs)) = self.ready.remove(at) else { return };
             self.room.take(claimed.cores, claimed.gpus, claimed.memory_mib);
-            let gpus = self.free_gpus.drain(..(claimed.gpus as usize).min(self.free_gpus.len())).collect();
+            let gpus =
+                self.free_gpus.drain(..(claimed.gpus as usize).min(self.free_gpus.len())).collect();
             match Job::start(claimed, inputs.as_ref(), &self.place, gpus) {
                 Ok(job) => self.live.push(job),
                 Err(failed) => self.cannot_start(failed.0, failed.1),
@@ -462,7 +472,11 @@ impl Worker {
         let mut i = 0;
         while i < self.live.len() {
             let ended = fds.get(1 + 3 * i + 2).is_some_and(|fd| fd.revents != 0);
-            if ended || (fds.len() > 1 + 3 * i + 2 && fds[1 + 3 * i + 2].fd < 0 && self.live[i].has_ended()) {
+            if ended
+                || (fds.len() > 1 + 3 * i + 2
+                    && fds[1 + 3 * i + 2].fd < 0
+                    && self.live[i].has_ended())
+            {
                 let job = self.live.swap_remove(i);
                 let last = self.live.len();
                 for part in 0..3 {
@@ -503,7 +517,9 @@ impl Worker {
             let ours = process::variable_of(pid, process::WORKER_VARIABLE)
                 .is_some_and(|uid| uid == self.place.worker_uid);
             if ours {
-                let number = |name| process::variable_of(pid, name).and_then(|text| text.parse::<i64>().ok());
+                let number = |name| {
+                    process::variable_of(pid, name).and_then(|text| text.parse::<i64>().ok())
+                };
                 let of = (number("MLE_JOB").map(JobId), number("MLE_ATTEMPT"));
                 let is_over = match (of, over) {
                     ((Some(job), Some(attempt)), Some(over)) => (job, attempt) == over,
@@ -517,7 +533,10 @@ impl Worker {
                     process::signal(pid, libc::SIGKILL);
                 }
                 self.suspects.insert(pid);
-            } else if over.is_none() && process::start_of(pid).is_none() && !self.suspects.insert(pid) {
+            } else if over.is_none()
+                && process::start_of(pid).is_none()
+                && !self.suspects.insert(pid)
+            {
                 // A zombie, seen before, that nobody else waits for.
                 process::reap(pid);
                 self.suspects.remove(&pid);
@@ -573,12 +592,19 @@ impl Worker {
             wait = wait.min(5);
         }
         if self.live.iter().any(|job| {
-            !job.start_recorded || !job.said.is_empty() || !job.stdout.pending.is_empty() || !job.stderr.pending.is_empty()
+            !job.start_recorded
+                || !job.said.is_empty()
+                || !job.stdout.pending.is_empty()
+                || !job.stderr.pending.is_empty()
         }) {
             let left = FLUSH.saturating_sub(self.last_flush.elapsed()).as_millis();
             wait = wait.min(i64::try_from(left).unwrap_or(50) + 1);
         }
-        if self.live.iter().any(|job| job.stdout.pending.len() + job.stderr.pending.len() > 4 * output::PIECE) {
+        if self
+            .live
+            .iter()
+            .any(|job| job.stdout.pending.len() + job.stderr.pending.len() > 4 * output::PIECE)
+        {
             wait = 0;
         }
         if let Some(due) = self.next_due_ms {
@@ -616,7 +642,14 @@ impl Worker {
         let _ = self.store.write(|tx| {
             for finished in &ended {
                 let claimed = &finished.job.claimed;
-                lifecycle::end(tx, claimed.job, claimed.attempt, finished.state, &finished.ending, &who)?;
+                lifecycle::end(
+                    tx,
+                    claimed.job,
+                    claimed.attempt,
+                    finished.state,
+                    &finished.ending,
+                    &who,
+                )?;
             }
             for (claimed, _) in &ready {
                 queue::release(tx, claimed.job, claimed.attempt, &who)?;
@@ -646,7 +679,14 @@ fn record(
     }
     for (stream, capture) in [("stdout", &mut job.stdout), ("stderr", &mut job.stderr)] {
         for piece in capture.pieces() {
-            queue::add_output(tx, claimed.job, claimed.attempt, stream, piece.offset, &piece.bytes)?;
+            queue::add_output(
+                tx,
+                claimed.job,
+                claimed.attempt,
+                stream,
+                piece.offset,
+                &piece.bytes,
+            )?;
             if let Some((from, to)) = piece.drop {
                 queue::drop_output(tx, claimed.job, claimed.attempt, stream, from, to)?;
             }
@@ -667,7 +707,9 @@ pub fn clear_host(store: &mut Store) -> Result<()> {
     let gone: Vec<queue::LiveWorker> = store
         .read(|tx| queue::live_workers(tx, &host))?
         .into_iter()
-        .filter(|worker| process::start_of(worker.pid).as_deref() != Some(worker.process_start.as_str()))
+        .filter(|worker| {
+            process::start_of(worker.pid).as_deref() != Some(worker.process_start.as_str())
+        })
         .collect();
     if gone.is_empty() {
         return Ok(());

@@ -84,7 +84,10 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
     if args.spec.is_none() && args.command.is_empty() {
         if args.resume {
             let db = db.ok_or_else(|| {
-                Error::invalid("--resume", "needs --db FILE or a SPEC to know which file to go on with")
+                Error::invalid(
+                    "--resume",
+                    "needs --db FILE or a SPEC to know which file to go on with",
+                )
             })?;
             let id = resumable(db, None)?;
             return work::go_on(db, id, args.workers, output);
@@ -131,7 +134,9 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
             let origin = path.display().to_string();
             // Our own specs mean paths from where they lie; the toolbox's from where one stands.
             let folder = match path.parent() {
-                Some(parent) if !spec::is_toolbox(&text) && !parent.as_os_str().is_empty() => here.join(parent),
+                Some(parent) if !spec::is_toolbox(&text) && !parent.as_os_str().is_empty() => {
+                    here.join(parent)
+                }
                 _ => here,
             };
             let folder = std::path::absolute(&folder).unwrap_or(folder);
@@ -156,9 +161,14 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
 }
 
 fn name_of_command(words: &[String]) -> String {
-    let of = |word: &String| Path::new(word).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let of =
+        |word: &String| Path::new(word).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let script = words.iter().skip(1).find(|word| !word.starts_with('-') && word.contains('.'));
-    script.or(words.first()).and_then(of).filter(|name| !name.is_empty()).unwrap_or_else(|| "command".into())
+    script
+        .or(words.first())
+        .and_then(of)
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "command".into())
 }
 
 /// `NAME.db` beside the user, with what no file name should have left out.
@@ -190,10 +200,12 @@ fn add(db: &Path, prepared: &Prepared) -> Result<ExperimentId> {
     let mut new = NewExperiment::new(plan.name.clone(), kind_of(plan.kind));
     new.purpose.clone_from(&plan.purpose);
     new.project.clone_from(&plan.project);
-    new.plan = serde_json::to_value(plan).map_err(|error| Error::invalid("plan", error.to_string()))?;
+    new.plan =
+        serde_json::to_value(plan).map_err(|error| Error::invalid("plan", error.to_string()))?;
     new.spec_text.clone_from(&prepared.spec_text);
     new.spec_name.clone_from(&prepared.spec_name);
-    new.objectives = plan.objectives.iter().map(|objective| objective_of(objective, plan.aggregate)).collect();
+    new.objectives =
+        plan.objectives.iter().map(|objective| objective_of(objective, plan.aggregate)).collect();
     let mut store = Store::open(db, Open::Create)?;
     store.write(|tx| protocol::add(tx, &new, &provenance))
 }

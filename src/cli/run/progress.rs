@@ -52,7 +52,11 @@ pub(super) fn snapshot(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Snapshot> {
             running: row.get::<_, i64>(4)?.unsigned_abs(),
             metric: row.get(5)?,
             best: if goal.as_deref() == Some("max") { row.get(10)? } else { row.get(9)? },
-            expected: if endless { None } else { Some(planned.map_or(runs, |max| runs.max(max.unsigned_abs()))) },
+            expected: if endless {
+                None
+            } else {
+                Some(planned.map_or(runs, |max| runs.max(max.unsigned_abs())))
+            },
         })
     })
 }
@@ -69,7 +73,8 @@ pub(super) struct Progress<'a> {
 impl<'a> Progress<'a> {
     pub fn new(output: &'a Output) -> Self {
         let bar = (!output.json && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
+            let bar =
+                ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
             let template = if output.color {
                 "{spinner:.blue} [{bar:27.magenta/dim}] {pos}/{len} runs {percent:>3}%  {msg}"
             } else {
@@ -100,7 +105,10 @@ impl<'a> Progress<'a> {
             && expected > now.ended
         {
             let left = elapsed.mul_f64((expected - now.ended) as f64 / done as f64);
-            parts.push(format!("{} left", clock::duration(i64::try_from(left.as_millis()).unwrap_or(0))));
+            parts.push(format!(
+                "{} left",
+                clock::duration(i64::try_from(left.as_millis()).unwrap_or(0))
+            ));
         }
         let message = parts.join(" · ");
         if let Some(bar) = &self.bar {
@@ -110,7 +118,10 @@ impl<'a> Progress<'a> {
             bar.tick();
             return;
         }
-        let changed = self.last.as_ref().is_none_or(|last| last.ended != now.ended || last.state != now.state);
+        let changed = self
+            .last
+            .as_ref()
+            .is_none_or(|last| last.ended != now.ended || last.state != now.state);
         let due = self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
         if !changed || !due {
             return;

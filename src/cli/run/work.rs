@@ -26,7 +26,12 @@ use super::verdict;
 ///
 /// # Errors
 /// See [`super::run`].
-pub(super) fn go_on(db: &Path, id: ExperimentId, workers: Option<u32>, output: &Output) -> Result<()> {
+pub(super) fn go_on(
+    db: &Path,
+    id: ExperimentId,
+    workers: Option<u32>,
+    output: &Output,
+) -> Result<()> {
     let mut store = Store::open(db, Open::Existing)?;
     worker::clear_host(&mut store)?;
     let (plan, state) = store.read(|tx| {
@@ -35,12 +40,15 @@ pub(super) fn go_on(db: &Path, id: ExperimentId, workers: Option<u32>, output: &
             .ok_or_else(|| Error::not_found("experiment", id))?;
         Ok((plan, protocol::state(tx, id)?))
     })?;
-    let plan: Plan = serde_json::from_str(&plan)
-        .map_err(|error| Error::invalid(format!("experiment {id}"), format!("its plan cannot be read: {error}")))?;
+    let plan: Plan = serde_json::from_str(&plan).map_err(|error| {
+        Error::invalid(format!("experiment {id}"), format!("its plan cannot be read: {error}"))
+    })?;
     if state == State::Paused {
         store.write(|tx| lifecycle::resume(tx, id, "run"))?;
     }
-    let slots = workers.or(plan.workers).unwrap_or_else(|| (process::cores() / plan.resources.cores.max(1)).max(1));
+    let slots = workers
+        .or(plan.workers)
+        .unwrap_or_else(|| (process::cores() / plan.resources.cores.max(1)).max(1));
     let options = Options {
         slots: Some(slots),
         // What is asked for on this machine is given: the peer's files name the cores of a cluster.
@@ -56,10 +64,12 @@ pub(super) fn go_on(db: &Path, id: ExperimentId, workers: Option<u32>, output: &
     let result = std::thread::scope(|scope| {
         let turns = scope.spawn(|| daemon::run(db, &[SCHEDULER, SEARCHER], &inner));
         let jobs = scope.spawn(|| worker::run(db, &options, &inner));
-        let watched = watch(&mut store, db, id, output, &stop, || turns.is_finished() || jobs.is_finished());
+        let watched =
+            watch(&mut store, db, id, output, &stop, || turns.is_finished() || jobs.is_finished());
         inner.now.store(true, Ordering::Relaxed);
         let join = |result: std::thread::Result<Result<()>>| {
-            result.unwrap_or_else(|_| Err(Error::Failed("a thread of this program panicked".into())))
+            result
+                .unwrap_or_else(|_| Err(Error::Failed("a thread of this program panicked".into())))
         };
         let jobs = join(jobs.join().map(|result| result.map(drop)));
         let turns = join(turns.join());
@@ -107,7 +117,13 @@ fn watch(
 }
 
 /// What a person wants to know at the end.
-fn conclude(store: &mut Store, db: &Path, id: ExperimentId, plan: &Plan, output: &Output) -> Result<()> {
+fn conclude(
+    store: &mut Store,
+    db: &Path,
+    id: ExperimentId,
+    plan: &Plan,
+    output: &Output,
+) -> Result<()> {
     let state = store.read(|tx| protocol::state(tx, id))?;
     if state.is_end() {
         let rendered = store.read(|tx| report::render(tx, id))?;
@@ -130,7 +146,9 @@ fn conclude(store: &mut Store, db: &Path, id: ExperimentId, plan: &Plan, output:
         print_next(store, id, &path, places.is_empty())?;
     }
     let error = store.read(|tx| {
-        tx.one("SELECT error FROM experiment WHERE id = ?1", [id], |row| row.get::<_, Option<String>>(0))
+        tx.one("SELECT error FROM experiment WHERE id = ?1", [id], |row| {
+            row.get::<_, Option<String>>(0)
+        })
     })?;
     verdict(state, error)
 }
@@ -146,7 +164,9 @@ fn place_json(place: &Place) -> serde_json::Value {
 
 /// The leaderboard, one column a parameter, and the best in words.
 fn print_places(places: &[Place], plan: &Plan, output: &Output) -> Result<()> {
-    let (Some(best), Some(objective)) = (places.first(), plan.objectives.first()) else { return Ok(()) };
+    let (Some(best), Some(objective)) = (places.first(), plan.objectives.first()) else {
+        return Ok(());
+    };
     let mut params: Vec<String> = Vec::new();
     for place in places {
         for (name, _) in leaves(&place.params) {
@@ -156,7 +176,9 @@ fn print_places(places: &[Place], plan: &Plan, output: &Output) -> Result<()> {
         }
     }
     let interval = |place: &Place| {
-        place.interval.map_or_else(String::new, |(low, high)| format!("{} … {}", number(low), number(high)))
+        place
+            .interval
+            .map_or_else(String::new, |(low, high)| format!("{} … {}", number(low), number(high)))
     };
     let rows: Vec<Vec<String>> = places
         .iter()
@@ -213,7 +235,8 @@ fn print_next(store: &Store, id: ExperimentId, path: &str, plain: bool) -> Resul
 }
 
 fn elapsed(store: &Store, id: ExperimentId) -> Result<String> {
-    const SQL: &str = "SELECT coalesce(ended_at_ms, changed_at_ms) - coalesce(started_at_ms, created_at_ms)
+    const SQL: &str =
+        "SELECT coalesce(ended_at_ms, changed_at_ms) - coalesce(started_at_ms, created_at_ms)
                        FROM experiment WHERE id = ?1";
     store.read(|tx| tx.one(SQL, [id], |row| row.get(0))).map(crate::clock::duration)
 }
@@ -228,7 +251,8 @@ fn failures(tx: &crate::store::ReadTx<'_>, id: ExperimentId) -> Result<Vec<Strin
         .iter()
         .take(5)
         .map(|(job, stage, error)| {
-            let which = if stage == "main" { String::new() } else { format!(" ({stage} the runs)") };
+            let which =
+                if stage == "main" { String::new() } else { format!(" ({stage} the runs)") };
             format!("job {job}{which} failed: {error}; see `mle logs {job}`")
         })
         .collect();
@@ -241,7 +265,8 @@ fn failures(tx: &crate::store::ReadTx<'_>, id: ExperimentId) -> Result<Vec<Strin
 /// `--dry-run`.
 pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
     if output.json {
-        let text = serde_json::to_string_pretty(plan).map_err(|error| Error::invalid("plan", error.to_string()))?;
+        let text = serde_json::to_string_pretty(plan)
+            .map_err(|error| Error::invalid("plan", error.to_string()))?;
         println!("{text}");
         return Ok(());
     }
@@ -264,7 +289,9 @@ pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
     }
     match &plan.launch {
         Launch::Template(words) => println!("  command: {}", shell_words::join(words)),
-        Launch::Script { script, .. } => println!("  script: {script} -exp_dir … -config … -seed …"),
+        Launch::Script { script, .. } => {
+            println!("  script: {script} -exp_dir … -config … -seed …")
+        }
     }
     Ok(())
 }
