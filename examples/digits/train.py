@@ -118,7 +118,7 @@ def main():
     ap.add_argument("--lr", type=float, default=0.03, help="learning rate (default 0.03)")
     ap.add_argument("--hidden", type=int, default=32, help="hidden units (default 32)")
     ap.add_argument("--act", choices=["relu", "tanh"], default="relu", help="default relu")
-    ap.add_argument("--epochs", type=int, default=5, help="passes over the images (default 7)")
+    ap.add_argument("--epochs", type=int, default=5, help="passes over the images (default 5)")
     ap.add_argument("--seed", type=int, default=0, help="default 0")
     args = ap.parse_args()
 

@@ -1,0 +1,5 @@
+//! Stories: each file uses only the programs and public SQL, as a user would.
+
+mod lab;
+
+mod first_run;
