@@ -274,6 +274,9 @@ fn set_pragmas(connection: &mut Connection, path: &Path) -> Result<()> {
         // A misspelt column is an error, not a string.
         (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+        // Bound values do not decide the plan. Without this SQLite looks at them where a table has a partial index, and
+        // prepares the statement again for each new value: 50 µs instead of 4.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
     ] {
         connection.set_db_config(option, on).map_err(|error| migrate::open_error(error, path))?;
     }
