@@ -3,3 +3,4 @@
 mod lab;
 
 mod first_run;
+mod readme_works;
