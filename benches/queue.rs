@@ -1,0 +1,375 @@
+//! Dispatch, claims, enqueueing, reaction and start-up: each beside its physical limit or a peer, in the same run.
+//!
+//! A line is `name value unit ratio`. Sizes can be set: `MLE_BENCH_JOBS=10000`.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mle::lifecycle;
+use mle::process;
+use mle::protocol::{self, Kind, NewExperiment, Provenance};
+use mle::queue::{self, AttemptState, Ending, NewJob, NewWorker, Room, Want, WorkerKind};
+use mle::store::{Open, Store};
+
+const ROLE: &str = "MLE_BENCH_CLAIMER";
+
+/// Prints all cases. A process that is one of the claimers does its part instead.
+pub fn run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    start_up(folder.path());
+    enqueue(folder.path());
+    dispatch(folder.path());
+    reaction(folder.path());
+    claims(folder.path());
+    protocol_costs(folder.path());
+}
+
+/// Does the part of a claimer when this process was started as one.
+pub fn claimer_if_asked() {
+    if let Ok(db) = std::env::var(ROLE) {
+        claim_until_dry(Path::new(&db));
+        std::process::exit(0);
+    }
+}
+
+fn show(name: &str, value: f64, unit: &str, ratio: Option<f64>) {
+    let ratio = ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
+    println!("{name} {value:.3} {unit} {ratio}");
+}
+
+fn jobs() -> usize {
+    std::env::var("MLE_BENCH_JOBS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
+}
+
+fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("our path");
+    own.parent().and_then(Path::parent).expect("the build folder").join(name)
+}
+
+fn quiet(name: &str) -> Command {
+    let mut command = Command::new(program(name));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn timed(mut command: Command) -> f64 {
+    let started = Instant::now();
+    let status = command.status().expect("a program");
+    assert!(status.success(), "{command:?}: {status}");
+    started.elapsed().as_secs_f64()
+}
+
+fn cpu_of_children() -> f64 {
+    // SAFETY: the kernel fills a plain struct.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+fn add_jobs(db: &Path, n: usize) -> f64 {
+    let mut store = Store::open(db, Open::Create).expect("a file");
+    let job = NewJob::new(vec!["/bin/true".into()]);
+    let started = Instant::now();
+    store
+        .write(|tx| (0..n).try_for_each(|_| queue::add(tx, &job, "bench").map(drop)))
+        .expect("jobs");
+    started.elapsed().as_secs_f64()
+}
+
+fn enqueue(folder: &Path) {
+    let db = folder.join("enqueue.db");
+    let n = jobs();
+    show("enqueue_in_one_call", add_jobs(&db, n) / n as f64 * 1e6, "us/job", None);
+    let before = cpu_of_children();
+    let started = Instant::now();
+    for _ in 0..100 {
+        let mut command = quiet("mle");
+        command.args(["queue", "add", "--db"]).arg(&db).args(["--", "/bin/true"]);
+        timed(command);
+    }
+    show("enqueue_by_command_cpu", (cpu_of_children() - before) * 10.0, "ms/call", None);
+    show("enqueue_by_command_wall", started.elapsed().as_secs_f64() * 10.0, "ms/call", None);
+}
+
+/// The limit: spawn and wait, two at a time, nothing recorded.
+fn spawn_all(n: usize) -> f64 {
+    let started = Instant::now();
+    let mut live: Vec<Child> = Vec::new();
+    for _ in 0..n {
+        if live.len() == 2 {
+            wait_any(&mut live);
+        }
+        live.push(Command::new("/bin/true").env_clear().process_group(0).spawn().expect("a child"));
+    }
+    while !live.is_empty() {
+        wait_any(&mut live);
+    }
+    started.elapsed().as_secs_f64()
+}
+
+fn wait_any(live: &mut Vec<Child>) {
+    // SAFETY: waits for any child; the status is not wanted.
+    let pid = unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) };
+    live.retain(|child| child.id() as i32 != pid);
+}
+
+fn dispatch(folder: &Path) {
+    let n = jobs();
+    let (mut limits, mut ours, mut xargs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut peak = 0;
+    for round in 0..3 {
+        limits.push(spawn_all(n));
+        let db = folder.join(format!("dispatch{round}.db"));
+        let started = Instant::now();
+        add_jobs(&db, n);
+        let mut command = quiet("mle-worker");
+        command.arg("--db").arg(&db).args(["--slots", "2", "--when-dry"]);
+        let child = command.spawn().expect("a worker");
+        let exit = reap(child, &mut peak);
+        assert!(exit, "the worker failed");
+        ours.push(started.elapsed().as_secs_f64());
+        let store = Store::open(&db, Open::Existing).expect("the file");
+        let done: i64 = store
+            .read(|tx| {
+                tx.one("SELECT count(*) FROM job WHERE state = 'succeeded'", [], |row| row.get(0))
+            })
+            .expect("a count");
+        assert_eq!(done, n as i64);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("seq {n} | xargs -P2 -n1 /bin/true")]);
+        xargs.push(timed(command));
+    }
+    let per_job = |values: &mut Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2] / n as f64 * 1e6
+    };
+    let (limit, ours, xargs) = (per_job(&mut limits), per_job(&mut ours), per_job(&mut xargs));
+    show("dispatch_spawn_limit", limit, "us/job", Some(1.0));
+    show("dispatch_mle_worker", ours, "us/job", Some(ours / limit));
+    show("dispatch_xargs", xargs, "us/job", Some(xargs / limit));
+    show("dispatch_mle_worker_memory", peak as f64 / 1024.0, "MiB", None);
+}
+
+/// Waits for a child; raises `peak` to its resident memory [KiB], without that of its children.
+fn reap(mut child: Child, peak: &mut u64) -> bool {
+    loop {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let hwm = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
+        let kib = hwm.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
+        *peak = (*peak).max(kib);
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status.success();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// An idle worker: what it costs, and how soon a job that is added starts.
+fn reaction(folder: &Path) {
+    let db = folder.join("reaction.db");
+    let mut store = Store::open(&db, Open::Create).expect("a file");
+    let mut command = quiet("mle-worker");
+    command.arg("--db").arg(&db).args(["--slots", "1"]);
+    let mut worker = command.spawn().expect("a worker");
+    std::thread::sleep(Duration::from_millis(500));
+    let ticks = |pid: u32| -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map_or("", |parts| parts.1).split_whitespace().collect();
+        let tick =
+            |i: usize| fields.get(i).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+        tick(11) + tick(12)
+    };
+    let before = ticks(worker.id());
+    std::thread::sleep(Duration::from_secs(10));
+    show("idle_worker", (ticks(worker.id()) - before) / 100.0 / 10.0 * 100.0, "%_of_a_core", None);
+    let job = NewJob::new(vec!["/bin/true".into()]);
+    let mut waits: Vec<f64> = Vec::new();
+    for _ in 0..50 {
+        let id = store.write(|tx| queue::add(tx, &job, "bench")).expect("a job");
+        let wait = loop {
+            let found: Option<(i64, i64)> = store
+                .read(|tx| {
+                    tx.maybe(
+                        "SELECT j.created_at_ms, a.started_at_ms FROM job j JOIN attempt a ON a.job_id = j.id
+                         WHERE j.id = ?1 AND j.state = 'succeeded'",
+                        [id],
+                        |row| Ok((row.get(0)?, row.get(1)?)),
+                    )
+                })
+                .expect("a job");
+            if let Some((added, began)) = found {
+                break (began - added) as f64;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        waits.push(wait);
+        std::thread::sleep(Duration::from_millis(7));
+    }
+    waits.sort_by(f64::total_cmp);
+    show("enqueue_to_start_median", waits[25], "ms", None);
+    show("enqueue_to_start_worst", waits[49], "ms", None);
+    process::signal(worker.id(), libc::SIGTERM);
+    worker.wait().expect("the worker");
+}
+
+/// Eight processes, the finish of one job and the claim of the next in one transaction.
+fn claims(folder: &Path) {
+    let n = jobs() * 2;
+    let db = folder.join("claims.db");
+    add_jobs(&db, n);
+    let started = Instant::now();
+    let own = std::env::current_exe().expect("our path");
+    let children: Vec<Child> = (0..8)
+        .map(|_| {
+            let mut command = Command::new(&own);
+            command.env(ROLE, &db).stdout(Stdio::piped()).spawn().expect("a claimer")
+        })
+        .collect();
+    let worst = children
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().expect("a claimer");
+            assert!(output.status.success());
+            String::from_utf8_lossy(&output.stdout).trim().parse::<f64>().expect("a number")
+        })
+        .fold(0.0, f64::max);
+    let wall = started.elapsed().as_secs_f64();
+    let store = Store::open(&db, Open::Existing).expect("the file");
+    let (least, most, all): (f64, f64, i64) = store
+        .read(|tx| {
+            tx.one(
+                "SELECT min(n), max(n), sum(n) FROM (SELECT count(*) AS n FROM job WHERE state = 'succeeded'
+                 GROUP BY worker_id)",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+        })
+        .expect("counts");
+    assert_eq!(all, n as i64);
+    show("claims_8_processes", n as f64 / wall, "jobs/s", None);
+    show("claims_least_to_most", least / most, "-", None);
+    show("claims_worst_transaction", worst, "ms", None);
+}
+
+fn claim_until_dry(db: &Path) {
+    let mut store = Store::open(db, Open::Existing).expect("the file");
+    let room = Room { cores: 64, gpus: 0, memory_mib: 1 << 20 };
+    let new = NewWorker {
+        kind: WorkerKind::Worker,
+        host: process::host(),
+        pid: std::process::id(),
+        process_start: process::start_of(std::process::id()).unwrap_or_default(),
+        slots: 1,
+        room,
+    };
+    let (worker, _) = store.write(|tx| queue::register(tx, &new)).expect("a worker");
+    let who = format!("worker {worker}");
+    let want = Want { room, now: 1, ahead: 0, lease_ms: 60_000 };
+    let (mut held, mut worst) = (Vec::new(), 0f64);
+    loop {
+        let started = Instant::now();
+        held = store
+            .write(|tx| {
+                for job in &held {
+                    let job: &queue::Claimed = job;
+                    let ending = Ending {
+                        started_at_ms: Some(tx.now_ms),
+                        exit_code: Some(0),
+                        ..Ending::default()
+                    };
+                    let _ = lifecycle::end(
+                        tx,
+                        job.job,
+                        job.attempt,
+                        AttemptState::Succeeded,
+                        &ending,
+                        &who,
+                    )?;
+                }
+                queue::claim(tx, worker, &want)
+            })
+            .expect("a claim");
+        worst = worst.max(started.elapsed().as_secs_f64() * 1e3);
+        if held.is_empty() {
+            break;
+        }
+    }
+    println!("{worst}");
+}
+
+fn start_up(folder: &Path) {
+    let db = folder.join("start.db");
+    drop(Store::open(&db, Open::Create).expect("a file"));
+    let cost = |command: &mut dyn FnMut() -> Command| {
+        let before = cpu_of_children();
+        for _ in 0..50 {
+            timed(command());
+        }
+        (cpu_of_children() - before) * 20.0
+    };
+    // The limit is a program of ours that does nothing but open the file.
+    let limit = cost(&mut || {
+        let mut command = Command::new(std::env::current_exe().expect("our path"));
+        command.env("MLE_BENCH_OPENER", &db).stdout(Stdio::null());
+        command
+    });
+    let help = cost(&mut || {
+        let mut command = quiet("mle");
+        command.arg("--help");
+        command
+    });
+    let list = cost(&mut || {
+        let mut command = quiet("mle");
+        command.args(["protocol", "--db"]).arg(&db);
+        command
+    });
+    show("start_open_limit", limit, "ms_cpu", Some(1.0));
+    show("start_mle_help", help, "ms_cpu", Some(help / limit));
+    show("start_mle_protocol", list, "ms_cpu", Some(list / limit));
+}
+
+/// Opens the file, asks it one thing and ends, when this process was started for that.
+pub fn opener_if_asked() {
+    if let Ok(db) = std::env::var("MLE_BENCH_OPENER") {
+        let connection = rusqlite::Connection::open(db).expect("the file");
+        let n: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .expect("a count");
+        println!("{n}");
+        std::process::exit(0);
+    }
+}
+
+fn protocol_costs(folder: &Path) {
+    let db = folder.join("protocol.db");
+    let mut store = Store::open(&db, Open::Create).expect("a file");
+    let provenance = Provenance::default();
+    let new = NewExperiment::new("bench", Kind::Command);
+    let started = Instant::now();
+    let ids: Vec<_> = (0..1000)
+        .map(|_| store.write(|tx| protocol::add(tx, &new, &provenance)).expect("an experiment"))
+        .collect();
+    show("protocol_add", started.elapsed().as_secs_f64() * 1e3, "us", None);
+    let started = Instant::now();
+    for id in &ids {
+        store
+            .write(|tx| protocol::set_state(tx, *id, protocol::State::Running, None, "bench"))
+            .expect("an update");
+    }
+    show("protocol_update", started.elapsed().as_secs_f64() * 1e3, "us", None);
+    let started = Instant::now();
+    for _ in 0..100 {
+        let rows =
+            store.read(|tx| protocol::list(tx, &protocol::Filter::default(), 20)).expect("a list");
+        assert_eq!(rows.len(), 20);
+    }
+    show("protocol_summary", started.elapsed().as_secs_f64() * 10.0, "ms", None);
+}
