@@ -142,7 +142,7 @@ CREATE TABLE trial (
     params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
     state         TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'pruned', 'failed')),
     vals          TEXT    CHECK (json_valid(vals)),                             -- one number an objective, null for NaN
-    seen          TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(seen)),       -- numbers of the trials that had ended at the ask
+    seen          TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(seen)),       -- numbers of earlier trials still pending at the ask; the others had ended
     extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
     asked_at_ms   INTEGER NOT NULL,
     ended_at_ms   INTEGER,

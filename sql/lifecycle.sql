@@ -1,8 +1,7 @@
 -- Where jobs, runs, trials and experiments meet: what one's end means for the others.
 
 -- name: run_inputs
-SELECT c.params, r.seed, r.name, e.plan
-FROM run r JOIN config c ON c.id = r.config_id JOIN experiment e ON e.id = r.experiment_id
+SELECT c.params, r.seed, r.name FROM run r JOIN config c ON c.id = r.config_id
 WHERE r.id = :run
 
 -- name: reopen_trial

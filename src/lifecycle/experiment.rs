@@ -173,7 +173,12 @@ pub(super) fn add_run_job(
     job.run = Some(run);
     job.try_max = plan.retries + 1;
     job.needs = needs;
-    queue::add(tx, &job, who)
+    let id = queue::add(tx, &job, who)?;
+    // What it needs may have failed already: then it was cancelled as it was added, and its run ends with it.
+    if !job.needs.is_empty() && queue::state(tx, id)? == JobState::Cancelled {
+        after_cancel(tx, &[(id, Some(run))], who)?;
+    }
+    Ok(id)
 }
 
 fn add_processing(
@@ -225,11 +230,21 @@ fn job_of(
             conda,
             venv,
             places,
+            yaml: has_yaml_configs(plan),
             exp_dir: plan.experiment_dir.clone(),
             ..JobSettings::default()
         },
         ..NewJob::new(command)
     }
+}
+
+/// Scripts that read their config by its extension get the kind of file they know.
+fn has_yaml_configs(plan: &Plan) -> bool {
+    let first = plan.configs.iter().find_map(|config| config.source.as_ref());
+    plan.base_name
+        .as_ref()
+        .or(first)
+        .is_some_and(|name| name.ends_with(".yaml") || name.ends_with(".yml"))
 }
 
 /// Ends an experiment when nothing of it is open, after its last stage ran.

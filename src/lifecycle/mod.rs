@@ -60,18 +60,10 @@ pub fn any_cancel(tx: &ReadTx<'_>, worker: WorkerId) -> Result<bool> {
 /// # Errors
 /// [`crate::Error::Sqlite`].
 pub fn inputs(tx: &ReadTx<'_>, run: RunId) -> Result<Inputs> {
-    let (params, seed, name, format): (String, i64, String, Option<String>) =
+    let (params, seed, name): (String, i64, String) =
         tx.one(RUN_INPUTS, named_params! { ":run": run }, |row| {
-            let plan: String = row.get(3)?;
-            let format = serde_json::from_str::<serde_json::Value>(&plan).ok().and_then(|plan| {
-                let of = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-                plan["base_name"].as_str().map(str::to_owned).or_else(|| {
-                    plan["configs"].as_array()?.iter().find_map(|config| of(&config["source"]))
-                })
-            });
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, format))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
-    let yaml = format.is_some_and(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
     let resume = match artifact::latest_checkpoint(tx, run)? {
         Some(checkpoint) => {
             let mut bytes = Vec::new();
@@ -80,13 +72,7 @@ pub fn inputs(tx: &ReadTx<'_>, run: RunId) -> Result<Inputs> {
         }
         None => None,
     };
-    Ok(Inputs {
-        params: serde_json::from_str(&params).unwrap_or_default(),
-        seed,
-        name,
-        format: if yaml { "yaml".into() } else { "json".into() },
-        resume,
-    })
+    Ok(Inputs { params: serde_json::from_str(&params).unwrap_or_default(), seed, name, resume })
 }
 
 /// An attempt started: its run and its trial run. Returns false when the lease was lost.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::artifact::{self, ArtifactKind, NewArtifact, Owner, Role, Rules};
 use crate::blob::{INSIDE_MAX_BYTES, Prepared};
 use crate::error::Result;
-use crate::metric::{Appended, Appender, Update, Value};
+use crate::metric::{self, Appended, Appender, Update, Value};
 use crate::queue::Claimed;
 use crate::store::WriteTx;
 use crate::worker::line::{Line, LineValue};
@@ -14,17 +14,26 @@ use crate::worker::line::{Line, LineValue};
 const FILES_MAX: usize = 1_000;
 
 /// Remembers where the points of one attempt go.
-pub struct Points(Option<Appender>);
+pub struct Points {
+    appender: Option<Appender>,
+    /// A later attempt that has logged nothing yet: its first step says from where it replaces the earlier ones.
+    replaces: bool,
+}
 
 impl Points {
     /// For a job without a run there is nothing to append to.
     pub fn new(claimed: &Claimed) -> Points {
-        Points(claimed.run.map(|_| Appender::for_job(claimed.job, claimed.attempt).lenient()))
+        Points {
+            appender: claimed
+                .run
+                .map(|_| Appender::for_job(claimed.job, claimed.attempt).lenient()),
+            replaces: claimed.attempt > 1,
+        }
     }
 
     /// The last transaction failed.
     pub fn reset(&mut self) {
-        if let Some(appender) = &mut self.0 {
+        if let Some(appender) = &mut self.appender {
             appender.reset();
         }
     }
@@ -135,11 +144,19 @@ pub fn keep_said(
     points: &mut Points,
     said: &Said,
 ) -> Result<()> {
-    if !said.updates.is_empty()
-        && let Some(appender) = &mut points.0
-        && appender.append(tx, &said.updates)? == Appended::LeaseLost
+    if let (Some(appender), Some(run), Some(first)) =
+        (&mut points.appender, claimed.run, said.updates.first())
     {
-        return Ok(());
+        if points.replaces {
+            // It may have been offered a checkpoint and begun anew all the same.
+            if let Some(step) = first.step {
+                metric::supersede(tx, run, claimed.attempt, Some(step.saturating_sub(1)))?;
+            }
+            points.replaces = false;
+        }
+        if appender.append(tx, &said.updates)? == Appended::LeaseLost {
+            return Ok(());
+        }
     }
     keep_files(tx, claimed, &said.files)
 }

@@ -218,10 +218,10 @@ fn enqueue(
     let config =
         search.map_or_else(|| params.clone(), |search| search.config(&study.plan.base, params));
     let config_id: ConfigId = protocol::add_config(tx, &config)?;
-    // All trials before this one were known to the strategy; these of them had ended.
+    // All earlier trials were known to the strategy; all but these had ended, and what ended does not change.
     let seen: Vec<u64> = history
         .iter()
-        .filter(|past| past.state != PastState::Pending)
+        .filter(|past| past.state == PastState::Pending)
         .map(|past| past.number)
         .collect();
     let trial = TrialId(tx.insert(

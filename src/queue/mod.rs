@@ -69,6 +69,9 @@ pub struct JobSettings {
     /// Whether the words hold `{config}` or `{exp_dir}`, which the worker fills with paths of files it makes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub places: bool,
+    /// Whether the config's file is YAML, as the user's own was; else JSON.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub yaml: bool,
     /// A folder of the user's that takes the place of the scratch folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exp_dir: Option<String>,
@@ -189,6 +192,15 @@ pub fn add(tx: &WriteTx<'_>, job: &NewJob, who: &str) -> Result<JobId> {
         )?;
     }
     Ok(id)
+}
+
+/// Returns where a job is.
+///
+/// # Errors
+/// [`crate::Error::NotFound`].
+pub fn state(tx: &ReadTx<'_>, job: JobId) -> Result<JobState> {
+    tx.maybe(JOB_STATE, named_params! { ":id": job }, |row| row.get(0))?
+        .ok_or_else(|| crate::Error::not_found("job", job))
 }
 
 /// What a worker has to give.

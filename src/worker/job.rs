@@ -10,7 +10,7 @@ use super::output::Capture;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::process;
-use crate::queue::{AttemptState, Claimed, Ending};
+use crate::queue::{AttemptState, Claimed, Ending, JobSettings};
 
 /// What a run's job is given: its config and its seed.
 #[derive(Debug, Clone)]
@@ -21,8 +21,6 @@ pub struct Inputs {
     pub seed: i64,
     /// The config's name, which names its file.
     pub name: String,
-    /// `json` or `yaml`, as the user's config was.
-    pub format: String,
     /// A checkpoint to resume from, written out for the job.
     pub resume: Option<(String, Vec<u8>)>,
 }
@@ -137,8 +135,7 @@ impl Job {
                 .prefix("mle-")
                 .tempdir()
                 .map_err(|error| Error::Failed(format!("cannot make a scratch folder: {error}")))?;
-            let (config, exp_dir) =
-                lay_out(folder.path(), inputs, settings.exp_dir.as_deref(), cwd.as_deref())?;
+            let (config, exp_dir) = lay_out(folder.path(), inputs, settings, cwd.as_deref())?;
             for word in &mut words {
                 if let Some(config) = &config {
                     *word = word.replace("{config}", config);
@@ -382,24 +379,28 @@ fn more(pipe: Option<&impl AsRawFd>) -> bool {
 fn lay_out(
     folder: &Path,
     inputs: Option<&Inputs>,
-    exp_dir: Option<&str>,
+    settings: &JobSettings,
     cwd: Option<&Path>,
 ) -> Result<(Option<String>, String)> {
     let config = match inputs {
         None => None,
         Some(inputs) => {
-            let path = folder.join(format!("{}.{}", file_name(&inputs.name), inputs.format));
-            let text = if inputs.format == "json" {
-                serde_json::to_string_pretty(&inputs.params).unwrap_or_default()
-            } else {
+            let path = folder.join(format!(
+                "{}.{}",
+                file_name(&inputs.name),
+                if settings.yaml { "yaml" } else { "json" }
+            ));
+            let text = if settings.yaml {
                 serde_saphyr::to_string(&inputs.params)
                     .map_err(|error| Error::Failed(error.to_string()))?
+            } else {
+                serde_json::to_string_pretty(&inputs.params).unwrap_or_default()
             };
             write(&path, text.as_bytes())?;
             Some(path.display().to_string())
         }
     };
-    let exp_dir = match exp_dir {
+    let exp_dir = match settings.exp_dir.as_deref() {
         Some(wanted) => {
             // The folder is the user's own, named as the job will see it from where it starts.
             let path = cwd.unwrap_or(Path::new(".")).join(wanted);

@@ -73,6 +73,8 @@ const SHORT_MS: i64 = 50;
 const END_DELAY: Duration = Duration::from_millis(20);
 /// Output and points of running jobs are stored this often.
 const FLUSH: Duration = Duration::from_millis(50);
+/// A worker says at least this often that it lives [ms].
+const KEEP_MS_MAX: i64 = 10_000;
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a worker until it is told to stop, or is idle for too long. Returns how many attempts it ended.
@@ -252,9 +254,7 @@ impl Worker {
                 return Ok(true);
             }
         }
-        if self.last_keep.elapsed()
-            >= Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs())
-        {
+        if self.last_keep.elapsed() >= self.keep_every() {
             return Ok(true);
         }
         if self.last_flush.elapsed() >= FLUSH
@@ -286,12 +286,16 @@ impl Worker {
         Ok(any)
     }
 
+    /// Leases are renewed in good time, and a long lease is no reason to be silent for long.
+    fn keep_every(&self) -> Duration {
+        Duration::from_millis((self.lease_ms / 3).clamp(1, KEEP_MS_MAX).unsigned_abs())
+    }
+
     /// The one transaction of a turn.
     fn turn(&mut self) -> Result<()> {
         let (now, ahead) = self.wanted();
         let want = Want { room: self.room, now, ahead, lease_ms: self.lease_ms };
-        let keep = self.last_keep.elapsed()
-            >= Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs());
+        let keep = self.last_keep.elapsed() >= self.keep_every();
         let (id, lease_ms, who) = (self.id, self.lease_ms, self.who.clone());
         // What must touch files is done before the lock is taken.
         let artifacts: Vec<_> = self
@@ -610,8 +614,7 @@ impl Worker {
         if let Some(due) = self.next_due_ms {
             wait = wait.min((due - now_ms).max(1));
         }
-        let keep = Duration::from_millis((self.lease_ms / 3).max(1).unsigned_abs());
-        let left = keep.saturating_sub(self.last_keep.elapsed()).as_millis();
+        let left = self.keep_every().saturating_sub(self.last_keep.elapsed()).as_millis();
         wait = wait.min(i64::try_from(left).unwrap_or(500) + 1);
         for job in &self.live {
             let at = match &job.stopping {
@@ -633,6 +636,13 @@ impl Worker {
     fn close(mut self) {
         for mut job in self.live.drain(..) {
             job.kill(AttemptState::Preempted, "the worker ended");
+            // A killed process is gone in a moment, unless the kernel holds it (a dead disk): then the guard has it.
+            for _ in 0..500 {
+                if job.has_ended() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
             let finished = job.finish();
             self.ended.push(finished);
         }

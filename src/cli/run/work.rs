@@ -76,7 +76,8 @@ pub(super) fn go_on(
         watched.and(jobs).and(turns)
     });
     let state = store.read(|tx| protocol::state(tx, id))?;
-    if !state.is_end() && state != State::Paused {
+    // Also when it is paused already: jobs that were stopped meanwhile went back to the queue.
+    if !state.is_end() {
         store.write(|tx| lifecycle::pause(tx, id, "run"))?;
     }
     result?;
