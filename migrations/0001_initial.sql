@@ -59,14 +59,15 @@ CREATE TABLE experiment (
     CHECK ((state IN ('complete', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
     CHECK (state <> 'running' OR started_at_ms IS NOT NULL)
 ) STRICT;
--- Serves protocol.sql: ids_of_all (newest first, without the deleted).
-CREATE INDEX experiment_for_list ON experiment (id) WHERE deleted_at_ms IS NULL;
--- Serves protocol.sql: open_experiments.
+-- Each index is a page more for each experiment added, so there is none for what the rows in order of id can serve.
+-- Serves protocol.sql: ids_by_open_state, and the search for what is to be done.
 CREATE INDEX experiment_open ON experiment (id) WHERE state IN ('planned', 'running', 'paused');
--- Serve protocol.sql: ids_by_state, ids_by_project, ids_by_kind, at any number of experiments.
-CREATE INDEX experiment_for_state ON experiment (state, id) WHERE deleted_at_ms IS NULL;
-CREATE INDEX experiment_for_project ON experiment (project, id) WHERE deleted_at_ms IS NULL;
-CREATE INDEX experiment_for_kind ON experiment (kind, id) WHERE deleted_at_ms IS NULL;
+-- Serves protocol.sql: ids_by_ended_state.
+CREATE INDEX experiment_ended ON experiment (state, id) WHERE state IN ('complete', 'failed', 'cancelled');
+-- Serves protocol.sql: ids_by_project. What most experiments are is found soon by going through all.
+CREATE INDEX experiment_for_project ON experiment (project, id) WHERE project <> 'default';
+-- Serves protocol.sql: ids_by_kind.
+CREATE INDEX experiment_for_kind ON experiment (kind, id) WHERE kind <> 'single-config';
 -- Serves protocol.sql: ids_deleted.
 CREATE INDEX experiment_deleted ON experiment (id) WHERE deleted_at_ms IS NOT NULL;
 -- Serves protocol.sql: latest_by_name.

@@ -60,7 +60,7 @@ INSERT INTO note (experiment_id, text, at_ms, user_name) VALUES (:experiment_id,
 SELECT id, text, at_ms, user_name FROM note WHERE experiment_id = :experiment_id ORDER BY id;
 
 -- The statements ids_… list a page of experiments, newest first, each by the index of its first condition; the other
--- conditions are checked on the way.
+-- conditions are checked on the way. An index of some of the rows is used where the statement says which.
 
 -- name: ids_of_all
 SELECT e.id FROM experiment e
@@ -91,9 +91,18 @@ WHERE g.name = :tag AND g.experiment_id < :before AND e.deleted_at_ms IS NULL
        OR EXISTS (SELECT 1 FROM note n WHERE n.experiment_id = e.id AND instr(lower(n.text), :text)))
 ORDER BY g.experiment_id DESC LIMIT :limit;
 
--- name: ids_by_state
+-- name: ids_by_open_state
 SELECT e.id FROM experiment e
-WHERE e.state = :state AND e.deleted_at_ms IS NULL AND e.id < :before
+WHERE e.state IN ('planned', 'running', 'paused') AND e.state = :state AND e.deleted_at_ms IS NULL AND e.id < :before
+  AND (:project IS NULL OR e.project = :project) AND (:kind IS NULL OR e.kind = :kind)
+  AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
+  AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)
+       OR EXISTS (SELECT 1 FROM note n WHERE n.experiment_id = e.id AND instr(lower(n.text), :text)))
+ORDER BY e.id DESC LIMIT :limit;
+
+-- name: ids_by_ended_state
+SELECT e.id FROM experiment e
+WHERE e.state IN ('complete', 'failed', 'cancelled') AND e.state = :state AND e.deleted_at_ms IS NULL AND e.id < :before
   AND (:project IS NULL OR e.project = :project) AND (:kind IS NULL OR e.kind = :kind)
   AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
   AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)
@@ -102,7 +111,7 @@ ORDER BY e.id DESC LIMIT :limit;
 
 -- name: ids_by_project
 SELECT e.id FROM experiment e
-WHERE e.project = :project AND e.deleted_at_ms IS NULL AND e.id < :before
+WHERE e.project <> 'default' AND e.project = :project AND e.deleted_at_ms IS NULL AND e.id < :before
   AND (:state IS NULL OR e.state = :state) AND (:kind IS NULL OR e.kind = :kind)
   AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
   AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)
@@ -111,7 +120,7 @@ ORDER BY e.id DESC LIMIT :limit;
 
 -- name: ids_by_kind
 SELECT e.id FROM experiment e
-WHERE e.kind = :kind AND e.deleted_at_ms IS NULL AND e.id < :before
+WHERE e.kind <> 'single-config' AND e.kind = :kind AND e.deleted_at_ms IS NULL AND e.id < :before
   AND (:state IS NULL OR e.state = :state) AND (:project IS NULL OR e.project = :project)
   AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
   AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)
@@ -209,3 +218,7 @@ ORDER BY m.id;
 
 -- name: text_of_view
 SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = :name;
+
+-- name: wide_views
+-- In the order they were made.
+SELECT name FROM sqlite_schema WHERE type = 'view' AND name GLOB 'wide_[0-9]*' ORDER BY rowid;

@@ -1,5 +1,6 @@
 //! `mle artifact`: files in the file.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -192,6 +193,11 @@ fn get(args: &Get, output: &Output, db: &Path) -> Result<()> {
     let found = store.read(|tx| artifact::find(tx, &args.artifact))?;
     let path = match &args.out {
         Some(path) if path.as_os_str() == "-" => {
+            if !std::io::stdout().is_terminal() {
+                return output.stream(|mut out| {
+                    store.read(|tx| artifact::read(tx, found.id, &mut out)).map(drop)
+                });
+            }
             let mut bytes = Vec::new();
             store.read(|tx| artifact::read(tx, found.id, &mut bytes))?;
             return output.raw(&bytes);

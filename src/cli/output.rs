@@ -139,6 +139,23 @@ impl Output {
         print(bytes)
     }
 
+    /// Lets `body` write to a file or a program without holding all of it in memory.
+    ///
+    /// # Errors
+    /// What `body` returns, unless the reader went away.
+    pub fn stream(&self, body: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+        let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+        let flush = |mut out: std::io::BufWriter<std::io::StdoutLock<'_>>| {
+            out.flush().map_err(|error| Error::io("standard output", error))
+        };
+        match body(&mut out).and_then(|()| flush(out)) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => {
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
     /// Returns the text in bold, where there are colours.
     pub fn bold(&self, text: &str) -> String {
         self.paint("1", text)

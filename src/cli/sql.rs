@@ -1,11 +1,12 @@
 //! `mle sql`: any question to the file.
 
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use super::output::Output;
-use crate::display::{cell, json};
+use super::output::{Output, object, sanitize_lines};
+use crate::display::{cell, json, json_text};
 use crate::error::{Error, Result};
-use crate::store::{Open, SqlValue, Store};
+use crate::store::{Open, ReadTx, Row, SqlValue, Store};
 
 /// Ask the file a question in SQL
 ///
@@ -23,29 +24,63 @@ pub struct Args {
     pub csv: bool,
 }
 
+/// The most rows of a table: more are for programs.
+const ROW_MAX: usize = 10_000;
+
 /// Runs the verb.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a statement that would write or is none; those of the store.
 pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     let store = Store::open(db, Open::ReadOnly)?;
-    let (names, rows) = store.read(|tx| {
-        let invalid = |error: Error| match error {
-            Error::Sqlite { message, .. } => Error::invalid("SQL", message).with_hint(
-                "`mle sql \"SELECT name FROM sqlite_schema WHERE type = 'view'\"` lists the views",
-            ),
-            other => other,
-        };
-        if !tx.is_read_only(&args.statement).map_err(invalid)? || !is_question(&args.statement) {
+    let sql = args.statement.as_str();
+    let answer = store.read(|tx| {
+        if !tx.is_read_only(sql)? || !is_question(sql) {
             return Err(Error::invalid("SQL", "the statement would change the file")
                 .with_hint("`mle sql` only reads; give a SELECT"));
         }
-        tx.table(&args.statement, []).map_err(invalid)
-    })?;
-    if args.csv {
-        return output.raw(csv(&names, &rows).as_bytes());
+        match (args.csv, output.json) {
+            (true, _) => output.stream(|out| csv(tx, sql, out)),
+            (false, true) => output.stream(|out| json_array(tx, sql, out)),
+            (false, false) => table(tx, sql, output),
+        }
+    });
+    answer.map_err(|error| match error {
+        Error::Sqlite { message, .. } => Error::invalid("SQL", message).with_hint(
+            "`mle sql \"SELECT name FROM sqlite_schema WHERE type = 'view'\"` lists the views",
+        ),
+        other => other,
+    })
+}
+
+fn table(tx: &ReadTx, sql: &str, output: &Output) -> Result<()> {
+    let (mut names, mut rows, mut is_all) = (Vec::new(), Vec::new(), true);
+    tx.stream(
+        sql,
+        [],
+        |found| {
+            names = found.to_vec();
+            Ok(())
+        },
+        |row| {
+            is_all = rows.len() < ROW_MAX;
+            if is_all {
+                rows.push(values(row)?);
+            }
+            Ok(is_all)
+        },
+    )?;
+    output.rows(&names, &rows)?;
+    if !is_all {
+        output.line(&format!("these are the first {ROW_MAX} rows; --csv and --json give all"))?;
     }
-    output.rows(&names, &rows)
+    Ok(())
+}
+
+fn values(row: &Row<'_>) -> Result<Vec<SqlValue>> {
+    let width = row.as_ref().column_count();
+    let values: rusqlite::Result<_> = (0..width).map(|i| row.get(i)).collect();
+    values.map_err(|error| Error::sqlite(error, "a row"))
 }
 
 /// SQLite calls some statements read-only that change the connection: ATTACH, BEGIN, most PRAGMAs.
@@ -65,22 +100,48 @@ fn is_question(statement: &str) -> bool {
     ["select", "with", "values", "explain"].contains(&word.to_ascii_lowercase().as_str())
 }
 
+/// An array with an object a row on a line of its own.
+fn json_array(tx: &ReadTx, sql: &str, out: &mut dyn Write) -> Result<()> {
+    let names = std::cell::RefCell::new(Vec::new());
+    let start = |found: &[String]| {
+        names.replace(found.to_vec());
+        Ok(())
+    };
+    let mut between = "[\n  ";
+    tx.stream(sql, [], start, |row| {
+        let object = object(&names.borrow(), &values(row)?);
+        write!(out, "{between}{}", json_text(&object)).map_err(failed)?;
+        between = ",\n  ";
+        Ok(true)
+    })?;
+    let end = if between.starts_with('[') { "[]\n" } else { "\n]\n" };
+    out.write_all(end.as_bytes()).map_err(failed)
+}
+
 /// RFC 4180. Bytes are hex digits, as in JSON.
-fn csv(names: &[String], rows: &[Vec<SqlValue>]) -> String {
-    let quote = |text: &str| match text.contains([',', '"', '\n', '\r']) {
+fn csv(tx: &ReadTx, sql: &str, out: &mut dyn Write) -> Result<()> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let out = std::cell::RefCell::new(out);
+    let line = |cells: Vec<String>| {
+        let line = format!("{}\r\n", cells.join(","));
+        let line = if is_terminal { sanitize_lines(&line) } else { line.into() };
+        out.borrow_mut().write_all(line.as_bytes()).map_err(failed)
+    };
+    let start = |names: &[String]| line(names.iter().map(|name| quote(name)).collect());
+    tx.stream(sql, [], start, |row| {
+        line(values(row)?.iter().map(|value| quote(&csv_cell(value))).collect()).map(|()| true)
+    })
+}
+
+fn quote(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),
-    };
-    let mut out = String::new();
-    let mut line = |cells: Vec<String>| {
-        out.push_str(&cells.join(","));
-        out.push_str("\r\n");
-    };
-    line(names.iter().map(|name| quote(name)).collect());
-    for row in rows {
-        line(row.iter().map(|value| quote(&csv_cell(value))).collect());
     }
-    out
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::io("standard output", error)
 }
 
 /// Numbers in full: a table is for people, this is for programs.
@@ -127,9 +188,21 @@ mod tests {
     }
 
     #[test]
-    fn csv_quotes_what_it_must() {
-        let names = ["a,b".to_owned(), "c".to_owned()];
-        let rows = [vec![SqlValue::Text("x\"y\n".into()), SqlValue::Real(0.1 + 0.2)]];
-        assert_eq!(csv(&names, &rows), "\"a,b\",c\r\n\"x\"\"y\n\",0.30000000000000004\r\n");
+    fn csv_and_json_hold_what_was_asked_for() {
+        let (_folder, store) = store();
+        const SQL: &str =
+            "SELECT 'x\"y\n' AS \"a,b\", 0.1 + 0.2 AS c, 9e999 AS d, x'01ff' AS e, NULL AS f";
+        let (mut text, mut array, mut none) = (Vec::new(), Vec::new(), Vec::new());
+        store.read(|tx| csv(tx, SQL, &mut text)).unwrap();
+        store.read(|tx| json_array(tx, SQL, &mut array)).unwrap();
+        store.read(|tx| json_array(tx, &format!("{SQL} LIMIT 0"), &mut none)).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "\"a,b\",c,d,e,f\r\n\"x\"\"y\n\",0.30000000000000004,inf,01ff,\r\n"
+        );
+        let array: serde_json::Value = serde_json::from_slice(&array).unwrap();
+        let row = serde_json::json!({"a,b": "x\"y\n", "c": 0.1 + 0.2, "d": "inf", "e": "01ff", "f": null});
+        assert_eq!(array, serde_json::json!([row]));
+        assert_eq!(none, b"[]\n");
     }
 }

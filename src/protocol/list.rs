@@ -9,14 +9,15 @@ use crate::id::{BlobId, ExperimentId};
 use crate::sql::named;
 use crate::store::{ReadTx, Row, named_params};
 
-pub(super) const IDS_OF_ALL: &str = named(include_str!("../../sql/protocol.sql"), "ids_of_all");
-pub(super) const IDS_DELETED: &str = named(include_str!("../../sql/protocol.sql"), "ids_deleted");
-pub(super) const IDS_BY_TAG: &str = named(include_str!("../../sql/protocol.sql"), "ids_by_tag");
-pub(super) const IDS_BY_STATE: &str = named(include_str!("../../sql/protocol.sql"), "ids_by_state");
-pub(super) const IDS_BY_PROJECT: &str =
-    named(include_str!("../../sql/protocol.sql"), "ids_by_project");
-pub(super) const IDS_BY_KIND: &str = named(include_str!("../../sql/protocol.sql"), "ids_by_kind");
-pub(super) const LIST: &str = named(include_str!("../../sql/protocol.sql"), "list_experiment");
+const IDS_OF_ALL: &str = named(include_str!("../../sql/protocol.sql"), "ids_of_all");
+const IDS_DELETED: &str = named(include_str!("../../sql/protocol.sql"), "ids_deleted");
+const IDS_BY_TAG: &str = named(include_str!("../../sql/protocol.sql"), "ids_by_tag");
+const IDS_BY_OPEN_STATE: &str = named(include_str!("../../sql/protocol.sql"), "ids_by_open_state");
+const IDS_BY_ENDED_STATE: &str =
+    named(include_str!("../../sql/protocol.sql"), "ids_by_ended_state");
+const IDS_BY_PROJECT: &str = named(include_str!("../../sql/protocol.sql"), "ids_by_project");
+const IDS_BY_KIND: &str = named(include_str!("../../sql/protocol.sql"), "ids_by_kind");
+const LIST: &str = named(include_str!("../../sql/protocol.sql"), "list_experiment");
 const SHOW: &str = named(include_str!("../../sql/protocol.sql"), "show_experiment");
 const LIST_NOTES: &str = named(include_str!("../../sql/protocol.sql"), "list_notes");
 
@@ -140,8 +141,8 @@ pub struct Detail {
 
 /// Returns up to `limit` experiments, newest first.
 ///
-/// A page costs the same in a file of a hundred and of a hundred thousand experiments, unless `text` is rare: that is
-/// looked for in all of them.
+/// A page costs the same in a file of a hundred and of a hundred thousand experiments, unless what is looked for in all of
+/// them is rare there: a `text`, the project "default", or single configs.
 ///
 /// # Errors
 /// [`Error::Sqlite`].
@@ -149,9 +150,10 @@ pub fn list(tx: &ReadTx, filter: &Filter, limit: usize) -> Result<Vec<Summary>> 
     let statement = match filter {
         Filter { deleted: true, .. } => IDS_DELETED,
         Filter { tag: Some(_), .. } => IDS_BY_TAG,
-        Filter { state: Some(_), .. } => IDS_BY_STATE,
-        Filter { project: Some(_), .. } => IDS_BY_PROJECT,
-        Filter { kind: Some(_), .. } => IDS_BY_KIND,
+        Filter { state: Some(state), .. } if state.is_end() => IDS_BY_ENDED_STATE,
+        Filter { state: Some(_), .. } => IDS_BY_OPEN_STATE,
+        Filter { project: Some(project), .. } if project != "default" => IDS_BY_PROJECT,
+        Filter { kind: Some(kind), .. } if *kind != Kind::SingleConfig => IDS_BY_KIND,
         _ => IDS_OF_ALL,
     };
     let ids: Vec<ExperimentId> = tx.all(

@@ -172,7 +172,7 @@ pub fn add(tx: &WriteTx, new: &NewExperiment, provenance: &Provenance) -> Result
         )?;
     }
     for name in &new.tags {
-        tag(tx, id, name)?;
+        add_tag(tx, id, name)?;
     }
     Ok(id)
 }
@@ -202,7 +202,7 @@ pub fn state(tx: &ReadTx, experiment: ExperimentId) -> Result<State> {
 }
 
 /// Moves an experiment to another state; returns whether that changed anything. An experiment that is taken up again
-/// loses its error and its end.
+/// loses its error and its end; one that ends gets its wide view.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] when it cannot go there from where it is; [`Error::Sqlite`].
@@ -228,6 +228,9 @@ pub fn set_state(
         ":id": experiment, ":state": next, ":error": error, ":now_ms": tx.now_ms, ":who": who,
     };
     tx.run(SET_STATE, params)?;
+    if next.is_end() {
+        refresh_wide_view(tx, experiment)?;
+    }
     Ok(true)
 }
 
@@ -260,11 +263,15 @@ fn set_deleted(tx: &WriteTx, id: ExperimentId, at_ms: Option<i64>, who: &str) ->
 /// # Errors
 /// [`Error::Invalid`] for a blank word; [`Error::NotFound`]; [`Error::Sqlite`].
 pub fn tag(tx: &WriteTx, experiment: ExperimentId, name: &str) -> Result<bool> {
+    state(tx, experiment)?;
+    add_tag(tx, experiment, name)
+}
+
+fn add_tag(tx: &WriteTx, experiment: ExperimentId, name: &str) -> Result<bool> {
     let name = name.trim();
     if name.is_empty() {
         return Err(Error::invalid("tag", "is blank"));
     }
-    state(tx, experiment)?;
     Ok(tx.run(ADD_TAG, named_params! {":experiment_id": experiment, ":name": name})? > 0)
 }
 

@@ -11,10 +11,14 @@ use crate::store::{WriteTx, named_params};
 
 const CONFIGS: &str = named(include_str!("../../sql/protocol.sql"), "configs_of_experiment");
 const SCALARS: &str = named(include_str!("../../sql/protocol.sql"), "scalars_of_experiment");
+const WIDE_VIEWS: &str = named(include_str!("../../sql/protocol.sql"), "wide_views");
 const TEXT_OF_VIEW: &str = named(include_str!("../../sql/protocol.sql"), "text_of_view");
 
 /// The most columns a wide view has.
 const COLUMN_MAX: usize = 500;
+
+/// The most wide views in a file: each connection reads all of them when it opens the file.
+const VIEW_MAX: usize = 20;
 
 /// How many runs are asked which metrics they log.
 const RUN_MAX: i64 = 1000;
@@ -27,7 +31,8 @@ pub fn wide_view_name(experiment: ExperimentId) -> String {
 /// Makes the view `wide_<id>` again if it would look different: one row a run, with `run_id`, `config_id`, `seed`,
 /// `state`, `value`, a column `p_<name>` for each parameter (nested ones as `p_outer.inner`, arrays as JSON) and a column
 /// `m_<name>` with the last value of each scalar metric. Names are those of the file, quoted; one that differs from an
-/// earlier one by nothing SQL looks at gets a number. At most 500 columns, parameters first.
+/// earlier one by nothing SQL looks at gets a number. At most 500 columns, parameters first. A file has the 20 views made
+/// last; `mle report` makes an older one again.
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
@@ -40,7 +45,12 @@ pub fn refresh_wide_view(tx: &WriteTx, experiment: ExperimentId) -> Result<()> {
     if now.as_deref() == Some(sql.as_str()) {
         return Ok(());
     }
-    tx.batch(&format!("DROP VIEW IF EXISTS {name};\n{sql};"))
+    tx.batch(&format!("DROP VIEW IF EXISTS {name};\n{sql};"))?;
+    let views: Vec<String> = tx.all(WIDE_VIEWS, [], |row| row.get(0))?;
+    for old in views.iter().rev().skip(VIEW_MAX) {
+        tx.batch(&format!("DROP VIEW {}", quoted(old, '"')))?;
+    }
+    Ok(())
 }
 
 fn view_text(tx: &WriteTx, experiment: ExperimentId) -> Result<String> {
@@ -218,6 +228,18 @@ mod tests {
         }
         assert_eq!(rows[1][names.iter().position(|name| name == "p_only").unwrap()], text("here"));
         assert!(!names.iter().any(|name| name == "m_text"));
+    }
+
+    #[test]
+    fn a_file_has_the_latest_views_only() {
+        let (_folder, mut store) = store();
+        for i in 0..25 {
+            let id = experiment(&mut store, &format!("e{i}"));
+            store.write(|tx| refresh_wide_view(tx, id)).unwrap();
+        }
+        let left: Vec<String> = store.read(|tx| tx.all(WIDE_VIEWS, [], |row| row.get(0))).unwrap();
+        assert_eq!(left.len(), VIEW_MAX);
+        assert_eq!((left[0].as_str(), left[19].as_str()), ("wide_6", "wide_25"));
     }
 
     #[test]

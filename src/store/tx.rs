@@ -114,6 +114,30 @@ impl<'a> ReadTx<'a> {
             .map_err(|error| Error::sqlite(error, sql))
     }
 
+    /// Calls `start` with the column names and `row` for each row until that returns false, without collecting.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`]; what `start` and `row` return.
+    pub fn stream(
+        &self,
+        sql: &str,
+        params: impl Params,
+        start: impl FnOnce(&[String]) -> Result<()>,
+        mut row: impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let failed = |error| Error::sqlite(error, sql);
+        let mut statement = self.connection.prepare(sql).map_err(failed)?;
+        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        start(&names)?;
+        let mut rows = statement.query(params).map_err(failed)?;
+        while let Some(next) = rows.next().map_err(failed)? {
+            if !row(next)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns whether a statement only reads.
     ///
     /// # Errors
