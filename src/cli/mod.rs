@@ -21,3 +21,13 @@ pub use args::{Program, command, main};
 pub fn quote(text: &str) -> String {
     shell_words::quote(text).into_owned()
 }
+
+/// Returns how `mle` is called from here: by name when it is on the path, else by where it is.
+pub fn own_name() -> String {
+    let on_path = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join("mle").is_file())
+    });
+    let (Ok(exe), false) = (std::env::current_exe(), on_path) else { return "mle".into() };
+    let here = std::env::current_dir().unwrap_or_default();
+    quote(&exe.strip_prefix(&here).unwrap_or(&exe).display().to_string())
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::cli::output::Output;
-use crate::cli::quote;
+use crate::cli::{own_name, quote};
 use crate::daemon::{self, SCHEDULER, SEARCHER};
 use crate::display::{json_number, leaves, number, sanitize};
 use crate::error::{Error, Result};
@@ -137,7 +137,7 @@ fn conclude(
         let board: Vec<serde_json::Value> = places.iter().map(place_json).collect();
         output.json(&serde_json::json!({ "experiment": id, "db": db, "state": state.as_str(), "leaderboard": board }))?;
     } else if state == State::Paused {
-        eprintln!("paused; go on with:\n  mle run --db {path} --resume");
+        eprintln!("paused; go on with:\n  {} run --db {path} --resume", own_name());
     } else {
         for line in store.read(|tx| failures(tx, id))? {
             eprintln!("{}", sanitize(&line));
@@ -219,10 +219,11 @@ fn print_places(places: &[Place], plan: &Plan, output: &Output) -> Result<()> {
 }
 
 fn print_next(store: &Store, id: ExperimentId, path: &str, plain: bool) -> Result<()> {
+    let mle = own_name();
     if !plain {
         println!(
-            "next:\n  mle report {id} --db {path} --format html --out report.html\n  mle status {id} --db {path}\n  \
-             mle sql --db {path} \"SELECT * FROM leaderboard\""
+            "next:\n  {mle} report {id} --db {path} --format html --out report.html\n  {mle} status {id} --db {path}\n  \
+             {mle} sql --db {path} \"SELECT * FROM leaderboard\""
         );
         return Ok(());
     }
@@ -230,7 +231,7 @@ fn print_next(store: &Store, id: ExperimentId, path: &str, plain: bool) -> Resul
         tx.one("SELECT max(id) FROM job WHERE experiment_id = ?1", [id], |row| row.get(0))
     })?;
     if let Some(job) = job {
-        println!("next:\n  mle logs {job} --db {path}\n  mle protocol show {id} --db {path}");
+        println!("next:\n  {mle} logs {job} --db {path}\n  {mle} protocol show {id} --db {path}");
     }
     Ok(())
 }
