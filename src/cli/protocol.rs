@@ -202,7 +202,7 @@ fn row(it: &Summary) -> Vec<String> {
         },
         it.tags.join(", "),
         clock::local(it.created_at_ms),
-        shorten(&it.purpose, 80).into_owned(),
+        shorten(it.purpose.lines().next().unwrap_or_default(), 80).into_owned(),
     ]
 }
 

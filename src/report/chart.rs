@@ -78,8 +78,13 @@ pub(super) fn nice_ticks(from: f64, to: f64, count: usize) -> Vec<f64> {
         return vec![from];
     }
     let power = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * power).find(|step| *step >= rough);
-    let step = step.unwrap_or(rough);
+    let step = power
+        * match rough / power {
+            ..1.5 => 1.0,
+            ..3.5 => 2.0,
+            ..7.5 => 5.0,
+            _ => 10.0,
+        };
     let (first, last) = ((from / step).ceil(), (to / step).floor());
     let n = if (last - first).is_finite() { (last - first) as usize } else { 0 };
     // Zero may come out as -0.
@@ -247,7 +252,10 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         assert_eq!(nice_ticks(0.0, 10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        assert_eq!(nice_ticks(-0.3, 0.31, 5), [-0.2, 0.0, 0.2]);
+        let texts: Vec<String> =
+            nice_ticks(-0.35, 0.31, 5).into_iter().map(crate::display::number).collect();
+        assert_eq!(texts, ["-0.3", "-0.2", "-0.1", "0", "0.1", "0.2", "0.3"]);
+        assert_eq!(nice_ticks(0.1, 1.13, 5), [0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         assert_eq!(nice_ticks(5.0, 5.0, 5), [5.0]);
         assert!(nice_ticks(f64::MIN / 4.0, f64::MAX / 4.0, 5).len() < 22);
     }

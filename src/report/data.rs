@@ -363,7 +363,7 @@ fn warnings(tx: &ReadTx, detail: &Detail) -> Result<Vec<String>> {
             warnings.push(format!("{count} {runs} {text}"));
         }
     };
-    add(summary.runs_failed, "failed and have no value");
+    add(summary.runs_failed, "failed: no value");
     if !detail.objectives.is_empty() {
         add(nan, "completed with NaN for a value");
     }

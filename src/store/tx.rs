@@ -127,7 +127,7 @@ impl<'a> ReadTx<'a> {
     ) -> Result<()> {
         let failed = |error| Error::sqlite(error, sql);
         let mut statement = self.connection.prepare(sql).map_err(failed)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         start(&names)?;
         let mut rows = statement.query(params).map_err(failed)?;
         while let Some(next) = rows.next().map_err(failed)? {
