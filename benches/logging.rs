@@ -13,15 +13,25 @@ use mle::store::{Open, Pool, Store, WriteTx, params};
 
 const METRICS: [&str; 5] = ["train_loss", "test_loss", "accuracy", "grad_norm", "reward"];
 
-/// Prints all cases.
+type Case = (&'static str, fn(&Path));
+const CASES: [Case; 6] = [
+    ("layouts", layouts),
+    ("caller", caller),
+    ("whole_way", whole_way),
+    ("one_of_many", one_of_many),
+    ("seeds", seeds),
+    ("eight_loggers", eight_loggers),
+];
+
+/// Prints all cases, or those that `MLE_BENCH_CASES=layouts,seeds` names.
 pub fn run() {
     let folder = tempfile::tempdir().expect("a folder");
-    layouts(folder.path());
-    caller(folder.path());
-    whole_way(folder.path());
-    one_of_many(folder.path());
-    seeds(folder.path());
-    eight_loggers(folder.path());
+    let wanted = std::env::var("MLE_BENCH_CASES").unwrap_or_default();
+    for (name, case) in CASES {
+        if wanted.is_empty() || wanted.split(',').any(|word| word == name) {
+            case(folder.path());
+        }
+    }
 }
 
 fn show(name: &str, value: f64, unit: &str, ratio: Option<f64>) {
@@ -237,20 +247,6 @@ fn whole_way(folder: &Path) {
     let bytes = size_of(&path) as f64 / points;
     show("logger.to_file", bytes, "bytes/point", Some(bytes / 21.0));
     std::fs::remove_file(&path).expect("the file is ours");
-
-    // A real pace: an update each millisecond, so commits are of about 40.
-    let log = Logger::open(&path, options()).expect("a logger");
-    log.flush().expect("room");
-    let started = cpu();
-    for i in 0..3_000 {
-        log_updates(&log, i, 1);
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    log.flush().expect("room");
-    let us = (cpu() - started) * 1e6 / 3_000.0;
-    show("logger.at_1000_a_second", us, "us_cpu/update,sleeps_included", None);
-    log.close().expect("room");
-    std::fs::remove_file(&path).expect("the file is ours");
 }
 
 /// (e) One series of 10^5 points out of a file of many.
@@ -285,12 +281,13 @@ fn one_of_many(folder: &Path) {
     );
     show("many.file", size_of(&path) as f64 / points as f64, "bytes/point", None);
     drop(store);
-    let (mut walls, mut thins, mut timed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut walls, mut cpus, mut thins, mut timed) = (vec![], vec![], vec![], vec![]);
     for run in runs.iter().rev().step_by((runs.len() / 10).max(1)) {
         let store = Store::open(&path, Open::ReadOnly).expect("the file");
-        let clock = Instant::now();
+        let (clock, started) = (Instant::now(), cpu());
         let series = store.read(|tx| metric::series(tx, *run, METRICS[1])).expect("it reads");
         walls.push(clock.elapsed().as_secs_f64() * 1e3);
+        cpus.push((cpu() - started) * 1e3);
         assert_eq!(series.expect("it is there").values.len(), length);
         let clock = Instant::now();
         store.read(|tx| metric::timed_series(tx, *run, METRICS[2])).expect("it reads");
@@ -301,6 +298,7 @@ fn one_of_many(folder: &Path) {
     }
     let ms = median(walls);
     show(&format!("series.of_{points}"), ms, "ms_wall/100000_points", Some(ms / 15.0));
+    show(&format!("series.of_{points}"), median(cpus), "ms_cpu/100000_points", None);
     show(&format!("series.of_{points}.with_times"), median(timed), "ms_wall/100000_points", None);
     show(&format!("thin.of_{points}"), median(thins), "ms_wall/100000_points", None);
     std::fs::remove_file(&path).expect("the file is ours");

@@ -75,7 +75,11 @@ SELECT id, attempt, n, step_first, step_stride, visible_to_step FROM stream WHER
 SELECT id, page, n, min, max, sum FROM bucket WHERE series_id = :series AND stream_id = :stream ORDER BY page;
 
 -- name: points_between
-SELECT id, value FROM point WHERE id BETWEEN :from AND :to;
+SELECT id, value FROM point WHERE id BETWEEN :from AND :to ORDER BY id;
+
+-- name: values_between
+-- In the order of the ids, which is that of the rows.
+SELECT value FROM point WHERE id BETWEEN :from AND :to ORDER BY id;
 
 -- name: ticks_between
 SELECT step, elapsed_ms FROM tick WHERE stream_id = :stream AND seq BETWEEN :from AND :to ORDER BY seq;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rows::{CLOCK, Part, Rows};
-use super::stats::Stats;
+use super::stats::{Stats, extend_series, put_bucket};
 use super::stream::Stream;
 use super::{Kind, PAGE, Update, Value, check_name, json_number, many};
 use crate::error::{Error, Result};
@@ -18,10 +18,6 @@ const FIND_METRIC: &str = named(TEXT, "find_metric");
 const ADD_METRIC: &str = named(TEXT, "add_metric");
 const FIND_SERIES: &str = named(TEXT, "find_series");
 const ADD_SERIES: &str = named(TEXT, "add_series");
-const EXTEND_SERIES: &str = named(TEXT, "extend_series");
-const FIND_BUCKET: &str = named(TEXT, "find_bucket");
-const ADD_BUCKET: &str = named(TEXT, "add_bucket");
-const EXTEND_BUCKET: &str = named(TEXT, "extend_bucket");
 const PUT_VECTOR: &str = named(TEXT, "put_vector");
 const PUT_TEXT: &str = named(TEXT, "put_text");
 
@@ -467,55 +463,4 @@ fn refuse(refused: &mut Vec<String>, why: Option<String>) {
     {
         refused.push(why);
     }
-}
-
-fn put_bucket(
-    tx: &WriteTx<'_>,
-    series: i64,
-    stream: i64,
-    page: i64,
-    known: Option<(i64, i64)>,
-    stats: &Stats,
-) -> Result<i64> {
-    let id = match known {
-        Some((known_page, id)) if known_page == page => Some(id),
-        _ => {
-            let params = named_params! { ":series": series, ":stream": stream, ":page": page };
-            tx.maybe(FIND_BUCKET, params, |row| row.get(0))?
-        }
-    };
-    let numbers = stats.n - stats.nan;
-    let Some(id) = id else {
-        let params = named_params! {
-            ":series": series, ":stream": stream, ":page": page,
-            ":n": numbers, ":min": stats.min, ":max": stats.max, ":sum": stats.sum
-        };
-        return tx.insert(ADD_BUCKET, params);
-    };
-    let params = named_params! {
-        ":id": id, ":series": series, ":stream": stream, ":page": page,
-        ":n": numbers, ":min": stats.min, ":max": stats.max, ":sum": stats.sum
-    };
-    changed(tx.run(EXTEND_BUCKET, params)?).map(|()| id)
-}
-
-fn extend_series(tx: &WriteTx<'_>, run: i64, series: i64, stats: &Stats) -> Result<()> {
-    let params = named_params! {
-        ":id": series, ":run": run, ":n": stats.n, ":nan": stats.nan, ":first": stats.first,
-        ":last": stats.last, ":last_step": stats.last_step, ":min": stats.min, ":max": stats.max,
-        ":sum": stats.sum
-    };
-    changed(tx.run(EXTEND_SERIES, params)?)
-}
-
-/// What is remembered of the file must be in it: otherwise a transaction failed and nobody called `reset`.
-fn changed(rows: usize) -> Result<()> {
-    if rows == 1 {
-        return Ok(());
-    }
-    Err(Error::Conflict {
-        what: "series",
-        id: String::new(),
-        why: "is not what this appender wrote: its last transaction did not commit".into(),
-    })
 }

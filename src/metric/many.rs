@@ -1,12 +1,17 @@
-//! Inserting many rows by few statements: a cursor that stays open finds the next place without a search.
+//! Inserting many rows by few statements: a cursor that stays open finds the next place faster, and at the end of the
+//! table without a search.
 
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-use crate::store::{ToSql, WriteTx};
+use crate::store::{ToSql, WriteTx, params};
 
 /// Rows a statement, largest first; each size is prepared once a connection.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+
+const MAX_POINT: &str = "SELECT max(id) FROM point";
+
+type Statements = OnceLock<[String; SIZES.len()]>;
 
 /// Inserts ticks (step, elapsed [ms]) from place `from` of a stream on.
 pub(super) fn insert_ticks(
@@ -15,12 +20,9 @@ pub(super) fn insert_ticks(
     from: i64,
     ticks: &[(i64, i64)],
 ) -> Result<()> {
-    static SQL: OnceLock<[String; SIZES.len()]> = OnceLock::new();
-    let sql = SQL.get_or_init(|| {
-        SIZES.map(|size| {
-            let rows = (0..size).map(|i| format!("(?1, ?2 + {i}, ?{}, ?{})", 2 * i + 3, 2 * i + 4));
-            statement("tick (stream_id, seq, step, elapsed_ms)", rows)
-        })
+    static SQL: Statements = OnceLock::new();
+    let sql = statements(&SQL, "tick (stream_id, seq, step, elapsed_ms)", |i| {
+        format!("(?1, ?2 + {i}, ?{}, ?{})", 2 * i + 3, 2 * i + 4)
     });
     let mut seq = from;
     in_pieces(ticks, |size, piece| {
@@ -37,15 +39,40 @@ pub(super) fn insert_ticks(
     })
 }
 
-/// Inserts points (id, value); ascending ids are fast. NaN becomes NULL.
+/// Inserts points (id, value). NaN becomes NULL.
+///
+/// What continues the table gets its ids from SQLite, one after the largest, as that needs no search; in the end the
+/// largest must be the one meant.
 pub(super) fn insert_points(tx: &WriteTx<'_>, points: &[(i64, f64)]) -> Result<()> {
-    static SQL: OnceLock<[String; SIZES.len()]> = OnceLock::new();
-    let sql = SQL.get_or_init(|| {
-        SIZES.map(|size| {
-            let rows = (0..size).map(|i| format!("(?{}, ?{})", 2 * i + 1, 2 * i + 2));
-            statement("point (id, value)", rows)
-        })
-    });
+    if points.len() < SIZES[0] {
+        return insert_anywhere(tx, points);
+    }
+    let mut max: i64 =
+        tx.one(MAX_POINT, [], |row| row.get(0)).map(|max: Option<i64>| max.unwrap_or(-1))?;
+    let mut rest = points;
+    while let Some((id, _)) = rest.first() {
+        let ascending = rest.windows(2).take_while(|pair| pair[0].0 + 1 == pair[1].0).count() + 1;
+        let (run, later) = rest.split_at(ascending);
+        rest = later;
+        if *id < max {
+            insert_anywhere(tx, run)?;
+            max = max.max(id + ascending as i64 - 1);
+            continue;
+        }
+        let (gap, next) = run.split_at(usize::from(*id != max + 1));
+        insert_anywhere(tx, gap)?;
+        insert_at_end(tx, next)?;
+        max = id + ascending as i64 - 1;
+    }
+    let found: Option<i64> = tx.one(MAX_POINT, params![], |row| row.get(0))?;
+    assert_eq!(found, Some(max), "SQLite gives out the ids after the largest");
+    Ok(())
+}
+
+fn insert_anywhere(tx: &WriteTx<'_>, points: &[(i64, f64)]) -> Result<()> {
+    static SQL: Statements = OnceLock::new();
+    let sql =
+        statements(&SQL, "point (id, value)", |i| format!("(?{}, ?{})", 2 * i + 1, 2 * i + 2));
     in_pieces(points, |size, piece| {
         insert(tx, &sql[size], |bind| {
             piece.iter().try_for_each(|(id, value)| {
@@ -56,9 +83,26 @@ pub(super) fn insert_points(tx: &WriteTx<'_>, points: &[(i64, f64)]) -> Result<(
     })
 }
 
+fn insert_at_end(tx: &WriteTx<'_>, points: &[(i64, f64)]) -> Result<()> {
+    static SQL: Statements = OnceLock::new();
+    let sql = statements(&SQL, "point (value)", |i| format!("(?{})", i + 1));
+    in_pieces(points, |size, piece| {
+        insert(tx, &sql[size], |bind| piece.iter().try_for_each(|(_, value)| bind(value)))
+    })
+}
+
 /// `OR FAIL`: these statements need no journal of their own, as whoever sees them fail rolls back everything.
-fn statement(table: &str, rows: impl Iterator<Item = String>) -> String {
-    format!("INSERT OR FAIL INTO {table} VALUES {}", rows.collect::<Vec<_>>().join(", "))
+fn statements<'a>(
+    made: &'a Statements,
+    table: &str,
+    row: impl Fn(usize) -> String,
+) -> &'a [String; SIZES.len()] {
+    made.get_or_init(|| {
+        SIZES.map(|size| {
+            let rows: Vec<String> = (0..size).map(&row).collect();
+            format!("INSERT OR FAIL INTO {table} VALUES {}", rows.join(", "))
+        })
+    })
 }
 
 fn in_pieces<T>(rows: &[T], mut insert: impl FnMut(usize, &[T]) -> Result<()>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Reading series: whole, summarised, or thinned for a chart.
 
+use rusqlite::types::ValueRef;
+
 use super::{Kind, PAGE};
 use crate::error::Result;
 use crate::id::RunId;
@@ -11,6 +13,7 @@ const TEXT: &str = include_str!("../../sql/metric.sql");
 const LIST_STREAMS: &str = named(TEXT, "list_streams");
 const LIST_BUCKETS: &str = named(TEXT, "list_buckets");
 const POINTS_BETWEEN: &str = named(TEXT, "points_between");
+const VALUES_BETWEEN: &str = named(TEXT, "values_between");
 const TICKS_BETWEEN: &str = named(TEXT, "ticks_between");
 const VECTOR_POINTS: &str = named(TEXT, "vector_points");
 const TEXT_POINTS: &str = named(TEXT, "text_points");
@@ -360,23 +363,44 @@ pub(super) fn append_bucket(
         Some(_) if !timed => (Vec::new(), Vec::new()),
         _ => ticks(tx, stream.id, from, from + PAGE)?,
     };
-    let params = named_params! { ":from": base, ":to": base + PAGE - 1 };
-    tx.each(POINTS_BETWEEN, params, |row| {
-        let place = row.get::<_, i64>(0)? - base;
+    let mut push = |place: i64, value: f64| {
         let step = match stream.step_stride {
             Some(stride) => stream.step_at(from + place, stride),
             None => steps.get(place as usize).copied().unwrap_or(0),
         };
         if stream.shows(step) {
             series.steps.push(step);
-            series.values.push(row.get::<_, Option<f64>>(1)?.unwrap_or(f64::NAN));
+            series.values.push(value);
             if timed {
                 let ms = elapsed_ms.get(place as usize).copied().unwrap_or(0);
                 series.elapsed_s.push(ms as f64 / 1000.0);
             }
         }
+    };
+    // Most buckets have a point at each tick; then the values alone say where they belong.
+    let params = named_params! { ":from": base, ":to": base + PAGE - 1 };
+    let mut values = Vec::with_capacity(PAGE as usize);
+    tx.each(VALUES_BETWEEN, params, |row| {
+        values.push(number(row, 0)?);
+        Ok(())
+    })?;
+    if values.len() as i64 == PAGE.min(stream.n - from) {
+        (0..).zip(values).for_each(|(place, value)| push(place, value));
+        return Ok(());
+    }
+    tx.each(POINTS_BETWEEN, params, |row| {
+        push(row.get::<_, i64>(0)? - base, number(row, 1)?);
         Ok(())
     })
+}
+
+/// Reads a number; NULL is NaN.
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<f64> {
+    match row.get_ref(column)? {
+        ValueRef::Real(value) => Ok(value),
+        ValueRef::Null => Ok(f64::NAN),
+        _ => row.get(column),
+    }
 }
 
 /// Returns the steps and times of the ticks from place `from` to before `to`.

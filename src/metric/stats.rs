@@ -1,4 +1,14 @@
-//! Running summaries of numbers.
+//! Summaries of numbers, running and in the file.
+
+use crate::error::{Error, Result};
+use crate::sql::named;
+use crate::store::{WriteTx, named_params};
+
+const TEXT: &str = include_str!("../../sql/metric.sql");
+const EXTEND_SERIES: &str = named(TEXT, "extend_series");
+const FIND_BUCKET: &str = named(TEXT, "find_bucket");
+const ADD_BUCKET: &str = named(TEXT, "add_bucket");
+const EXTEND_BUCKET: &str = named(TEXT, "extend_bucket");
 
 /// Summary of some points. A sum of both infinities stays at the first one, as in the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -55,4 +65,57 @@ fn least(a: Option<f64>, b: Option<f64>) -> Option<f64> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
+}
+
+/// Adds points to the summary of their bucket, made when it is not there; returns its id.
+pub(super) fn put_bucket(
+    tx: &WriteTx<'_>,
+    series: i64,
+    stream: i64,
+    page: i64,
+    known: Option<(i64, i64)>,
+    stats: &Stats,
+) -> Result<i64> {
+    let id = match known {
+        Some((known_page, id)) if known_page == page => Some(id),
+        _ => {
+            let params = named_params! { ":series": series, ":stream": stream, ":page": page };
+            tx.maybe(FIND_BUCKET, params, |row| row.get(0))?
+        }
+    };
+    let numbers = stats.n - stats.nan;
+    let Some(id) = id else {
+        let params = named_params! {
+            ":series": series, ":stream": stream, ":page": page,
+            ":n": numbers, ":min": stats.min, ":max": stats.max, ":sum": stats.sum
+        };
+        return tx.insert(ADD_BUCKET, params);
+    };
+    let params = named_params! {
+        ":id": id, ":series": series, ":stream": stream, ":page": page,
+        ":n": numbers, ":min": stats.min, ":max": stats.max, ":sum": stats.sum
+    };
+    changed(tx.run(EXTEND_BUCKET, params)?).map(|()| id)
+}
+
+/// Adds points to the summary of their series.
+pub(super) fn extend_series(tx: &WriteTx<'_>, run: i64, series: i64, stats: &Stats) -> Result<()> {
+    let params = named_params! {
+        ":id": series, ":run": run, ":n": stats.n, ":nan": stats.nan, ":first": stats.first,
+        ":last": stats.last, ":last_step": stats.last_step, ":min": stats.min, ":max": stats.max,
+        ":sum": stats.sum
+    };
+    changed(tx.run(EXTEND_SERIES, params)?)
+}
+
+/// What is remembered of the file must be in it: otherwise a transaction failed and nobody called `reset`.
+fn changed(rows: usize) -> Result<()> {
+    if rows == 1 {
+        return Ok(());
+    }
+    Err(Error::Conflict {
+        what: "series",
+        id: String::new(),
+        why: "is not what this appender wrote: its last transaction did not commit".into(),
+    })
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
+use super::gate::Gate;
 use crate::error::{Error, Result};
 
 /// "mle1", in the header of every file of ours.
@@ -44,7 +45,7 @@ pub(super) fn inspect(path: &Path) -> Result<Found> {
     if metadata.len() == 0 {
         return Ok(Found::Empty);
     }
-    let file = descriptor(path)?;
+    let file = gate(path)?.file();
     let mut header = [0u8; 100];
     let read = file.read_at(&mut header, 0).map_err(|error| Error::io(path, error))?;
     if read < header.len() || &header[..16] != b"SQLite format 3\0" {
@@ -57,20 +58,20 @@ pub(super) fn inspect(path: &Path) -> Result<Found> {
     Ok(Found::Ours)
 }
 
-/// Returns a descriptor of the file that is never closed.
+/// Returns the gate of the file, whose descriptor is never closed.
 ///
 /// Closing any descriptor of a file drops all POSIX locks this process has on it, SQLite's among them, so one is kept
 /// for each file for as long as the process lives.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be opened.
-pub(super) fn descriptor(path: &Path) -> Result<&'static File> {
-    static OPEN: OnceLock<Mutex<HashMap<(u64, u64), &'static File>>> = OnceLock::new();
+pub(super) fn gate(path: &Path) -> Result<&'static Gate> {
+    static OPEN: OnceLock<Mutex<HashMap<(u64, u64), &'static Gate>>> = OnceLock::new();
     let open = OPEN.get_or_init(Mutex::default);
     let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
     let mut open = open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(file) = open.get(&(metadata.dev(), metadata.ino())) {
-        return Ok(file);
+    if let Some(gate) = open.get(&(metadata.dev(), metadata.ino())) {
+        return Ok(gate);
     }
     let file = OpenOptions::new()
         .read(true)
@@ -78,9 +79,9 @@ pub(super) fn descriptor(path: &Path) -> Result<&'static File> {
         .open(path)
         .or_else(|_| File::open(path))
         .map_err(|error| Error::io(path, error))?;
-    let file: &'static File = Box::leak(Box::new(file));
-    open.insert((metadata.dev(), metadata.ino()), file);
-    Ok(file)
+    let gate: &'static Gate = Box::leak(Box::new(Gate::new(file)));
+    open.insert((metadata.dev(), metadata.ino()), gate);
+    Ok(gate)
 }
 
 /// Refuses file systems whose locks and shared memory SQLite cannot rely on.

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a writer waits before it gives up.
@@ -42,26 +43,63 @@ pub(super) fn on_busy(tries: i32) -> bool {
     true
 }
 
-/// The kernel lock, held until dropped.
-pub(super) struct Turn<'a>(Option<&'a File>);
+/// Where the writers of one file line up: the threads of this process here, its processes at the kernel lock. That one
+/// belongs to the open file, which threads share, so it cannot tell them apart.
+#[derive(Debug)]
+pub(super) struct Gate {
+    file: File,
+    taken: Mutex<bool>,
+    free: Condvar,
+}
+
+impl Gate {
+    pub(super) fn new(file: File) -> Gate {
+        Gate { file, taken: Mutex::new(false), free: Condvar::new() }
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn taken(&self) -> MutexGuard<'_, bool> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Both locks, held until dropped.
+pub(super) struct Turn<'a> {
+    gate: Option<&'a Gate>,
+    has_kernel_lock: bool,
+}
 
 impl Turn<'_> {
     /// Waits for the turn. After [`PATIENCE`], or where the kernel has no such locks, goes on without it.
-    pub(super) fn wait(file: Option<&File>) -> Turn<'_> {
-        let Some(file) = file else { return Turn(None) };
-        if set(file, libc::F_WRLCK, false) || (set_before(file, PATIENCE)) {
-            Turn(Some(file))
-        } else {
-            Turn(None)
+    pub(super) fn wait(gate: Option<&Gate>) -> Turn<'_> {
+        let without = Turn { gate: None, has_kernel_lock: false };
+        let Some(gate) = gate else { return without };
+        let (mut taken, _) = gate
+            .free
+            .wait_timeout_while(gate.taken(), PATIENCE, |taken| *taken)
+            .unwrap_or_else(PoisonError::into_inner);
+        if *taken {
+            return without;
         }
+        *taken = true;
+        drop(taken);
+        let has_kernel_lock =
+            set(&gate.file, libc::F_WRLCK, false) || set_before(&gate.file, PATIENCE);
+        Turn { gate: Some(gate), has_kernel_lock }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some(file) = self.0 {
-            set(file, libc::F_UNLCK, false);
+        let Some(gate) = self.gate else { return };
+        if self.has_kernel_lock {
+            set(&gate.file, libc::F_UNLCK, false);
         }
+        *gate.taken() = false;
+        gate.free.notify_one();
     }
 }
 

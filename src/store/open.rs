@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::file::{self, Found};
-use super::gate::{self, Turn};
+use super::gate::{self, Gate, Turn};
 use super::migrate;
 use super::tx::{ReadTx, WriteTx};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub enum Open {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
-    turn_file: Option<&'static std::fs::File>,
+    gate: Option<&'static Gate>,
 }
 
 impl Store {
@@ -71,16 +71,16 @@ impl Store {
                 .open(path)
                 .map_err(|error| Error::io(path, error))?;
         }
-        let turn_file = file::descriptor(path)?;
+        let gate = file::gate(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)
             .map_err(|error| migrate::open_error(error, path))?;
         set_pragmas(&mut connection, path)?;
-        let store = Store { connection, path: path.to_owned(), turn_file: Some(turn_file) };
+        let store = Store { connection, path: path.to_owned(), gate: Some(gate) };
         if found != Found::Ours
             || migrate::version(&store.connection, path)? < migrate::SCHEMA_VERSION
         {
-            let _turn = Turn::wait(store.turn_file);
+            let _turn = Turn::wait(store.gate);
             store.make_ours()?;
             migrate::migrate(&store.connection, path)?;
         }
@@ -140,7 +140,7 @@ impl Store {
                 ),
             });
         }
-        Ok(Store { connection, path: path.to_owned(), turn_file: None })
+        Ok(Store { connection, path: path.to_owned(), gate: None })
     }
 
     /// Returns the path the file was opened by.
@@ -168,7 +168,7 @@ impl Store {
     /// # Errors
     /// [`Error::Busy`] when others hold the file too long; what `body` returns.
     pub fn write<T>(&mut self, body: impl FnOnce(&WriteTx<'_>) -> Result<T>) -> Result<T> {
-        let _turn = Turn::wait(self.turn_file);
+        let _turn = Turn::wait(self.gate);
         self.statement("BEGIN IMMEDIATE")?;
         let guard = RollBack(&self.connection);
         let tx = WriteTx::new(&self.connection);
@@ -204,8 +204,38 @@ impl Store {
     /// # Errors
     /// [`Error::Sqlite`].
     pub fn checkpoint(&self) -> Result<()> {
-        const SQL: &str = "PRAGMA wal_checkpoint(PASSIVE)";
-        self.connection.query_row(SQL, [], |_| Ok(())).map_err(|error| Error::sqlite(error, SQL))
+        self.checkpoint_pages("PRAGMA wal_checkpoint(PASSIVE)").map(drop)
+    }
+
+    /// As [`Store::checkpoint`], once at least `pages` wait in the log, and so that the log begins anew.
+    ///
+    /// Where others write all the time, one pass never gets to the end of the log, which then grows without bound. So most is
+    /// moved beside them, and the rest while it is our turn to write.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn checkpoint_from(&self, pages: i64) -> Result<()> {
+        let (_, log, moved) = self.checkpoint_pages("PRAGMA wal_checkpoint(NOOP)")?;
+        if log - moved < pages {
+            return Ok(());
+        }
+        let (busy, ..) = self.checkpoint_pages("PRAGMA wal_checkpoint(PASSIVE)")?;
+        if busy != 0 {
+            // Another program is at it.
+            return Ok(());
+        }
+        let _turn = Turn::wait(self.gate);
+        self.checkpoint()
+    }
+
+    /// Returns whether another checkpoint was in the way, the pages in the log, and how many of them are in the file.
+    fn checkpoint_pages(&self, sql: &'static str) -> Result<(i64, i64, i64)> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            })
+            .map_err(|error| Error::sqlite(error, sql))
     }
 
     /// Commits to the disk, not only to the system, from now on (or no longer).

@@ -13,8 +13,10 @@ use crate::store::{Open, Store};
 
 /// So many values at most in one commit, so that others wait for milliseconds.
 const VALUES_MAX: usize = 50_000;
-/// After so many values the log is moved into the file, outside of any commit; about 4 MB.
-const CHECKPOINT_VALUES: usize = 200_000;
+/// Once the log has so many pages it is moved into the file, outside of any commit.
+const LOG_PAGES: i64 = 1_000;
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 /// Between tries when the file cannot be written.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -25,7 +27,7 @@ pub(super) struct Writer {
     store: Option<Store>,
     appender: Appender,
     known_names: usize,
-    unmoved: usize,
+    looked_at: Instant,
 }
 
 impl Writer {
@@ -37,7 +39,7 @@ impl Writer {
             store,
             appender: place.appender().lenient(),
             known_names: 0,
-            unmoved: 0,
+            looked_at: Instant::now(),
         }
     }
 
@@ -152,13 +154,12 @@ impl Writer {
         }
         drop(front);
         self.shared.tell_callers();
-        self.unmoved += part.numbers.len() + part.others.len();
-        if self.unmoved >= CHECKPOINT_VALUES
-            && let Some(store) = &self.store
+        if let Some(store) = &self.store
+            && self.looked_at.elapsed() >= LOOK
         {
-            // When another program is at it, or reads what would be moved, the next one gets further.
-            let _ = store.checkpoint();
-            self.unmoved = 0;
+            // What could not be moved now, as a reader is in the way, is moved later.
+            let _ = store.checkpoint_from(LOG_PAGES);
+            self.looked_at = Instant::now();
         }
         true
     }
