@@ -77,7 +77,10 @@ fn add_jobs(db: &Path, n: usize) -> f64 {
     let job = NewJob::new(vec!["/bin/true".into()]);
     let started = Instant::now();
     store
-        .write(|tx| (0..n).try_for_each(|_| queue::add(tx, &job, "bench").map(drop)))
+        .write(|tx| {
+            let mut adder = queue::Adder::new(tx)?;
+            (0..n).try_for_each(|_| adder.add(tx, &job, "bench").map(drop))
+        })
         .expect("jobs");
     started.elapsed().as_secs_f64()
 }

@@ -3,8 +3,7 @@
 -- name: add_job
 INSERT INTO job (uid, experiment_id, run_id, stage, state, command, settings, priority, cores, gpus, memory_mib,
                  time_limit_ms, try_max, unique_key, due_at_ms, needs, held, created_at_ms, changed_at_ms, changed_by)
-VALUES (:uid, :experiment, :run, :stage, :state, :command, :settings, :priority, :cores, :gpus, :memory_mib,
-        :time_limit_ms, :try_max, :unique_key, :due_at_ms, :needs, :held, :now_ms, :now_ms, :who)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19)
 
 -- name: find_open_job_by_key
 SELECT id FROM job WHERE unique_key = :key AND state IN ('waiting', 'queued', 'running')

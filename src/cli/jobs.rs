@@ -346,10 +346,11 @@ pub fn queue(args: &QueueArgs, output: &Output, db: &Path) -> Result<()> {
     let ids = store.write(|tx| {
         job.due_at_ms = args.delay.map(|delay| tx.now_ms + ms(delay));
         let mut ids = Vec::new();
+        let mut adder = queue::Adder::new(tx)?;
         for command in &commands {
             job.command.clone_from(command);
             for _ in 0..args.copies {
-                ids.push(queue::add(tx, &job, "cli")?);
+                ids.push(adder.add(tx, &job, "cli")?);
             }
         }
         Ok(ids)

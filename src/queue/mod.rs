@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use crate::error::Result;
 use crate::id::{ExperimentId, JobId, RunId, WorkerId, new_uid};
 use crate::sql::named;
-use crate::store::{ReadTx, WriteTx, named_params};
+use crate::store::{ReadTx, Statement, WriteTx, named_params, params};
 
 const QUEUE: &str = include_str!("../../sql/queue.sql");
 const ADD_JOB: &str = named(QUEUE, "add_job");
@@ -146,52 +146,93 @@ impl NewJob {
 /// # Errors
 /// [`crate::Error::NotFound`] for a needed job that is not there; [`crate::Error::Sqlite`].
 pub fn add(tx: &WriteTx<'_>, job: &NewJob, who: &str) -> Result<JobId> {
-    if let Some(key) = &job.unique_key
-        && let Some(id) =
-            tx.maybe(FIND_OPEN_JOB_BY_KEY, named_params! { ":key": key }, |row| row.get(0))?
-    {
-        return Ok(id);
+    Adder::new(tx)?.add(tx, job, who)
+}
+
+/// Adds many jobs at little cost each: what they share is prepared once.
+pub struct Adder<'tx> {
+    insert: Statement<'tx>,
+    settings: Option<(JobSettings, String)>,
+}
+
+impl<'tx> Adder<'tx> {
+    /// Prepares.
+    ///
+    /// # Errors
+    /// [`crate::Error::Sqlite`].
+    pub fn new(tx: &'tx WriteTx<'_>) -> Result<Self> {
+        Ok(Adder { insert: tx.inserter(ADD_JOB)?, settings: None })
     }
-    let mut unmet = 0;
-    let mut hopeless = None;
+
+    /// As [`add`].
+    ///
+    /// # Errors
+    /// As [`add`].
+    pub fn add(&mut self, tx: &WriteTx<'_>, job: &NewJob, who: &str) -> Result<JobId> {
+        if let Some(key) = &job.unique_key
+            && let Some(id) =
+                tx.maybe(FIND_OPEN_JOB_BY_KEY, named_params! { ":key": key }, |row| row.get(0))?
+        {
+            return Ok(id);
+        }
+        let (unmet, hopeless) = needs_of(tx, job)?;
+        let due = job.due_at_ms.filter(|due| *due > tx.now_ms);
+        let waits = unmet > 0 || job.held || due.is_some();
+        let state = if waits { JobState::Waiting } else { JobState::Queued };
+        let memory_mib = i64::try_from(job.memory_mib).unwrap_or(i64::MAX);
+        let settings = match &self.settings {
+            Some((same, text)) if *same == job.settings => text,
+            _ => &self.settings.insert((job.settings.clone(), json(&job.settings)?)).1,
+        };
+        // By place, in the order of the statement: looking up names costs as much as the row.
+        let id = JobId(self.insert.insert(params![
+            new_uid(),
+            job.experiment,
+            job.run,
+            job.stage,
+            state,
+            json(&job.command)?,
+            settings,
+            job.priority,
+            job.cores,
+            job.gpus,
+            memory_mib,
+            job.time_limit_ms,
+            job.try_max,
+            job.unique_key,
+            due,
+            unmet,
+            job.held,
+            tx.now_ms,
+            who,
+        ])?);
+        for (need, only_success) in &job.needs {
+            let need = named_params! { ":needs": need, ":job": id, ":only_success": only_success };
+            tx.run(ADD_NEED, need)?;
+        }
+        if let Some(need) = hopeless {
+            let error = format!("job {need}, which it needs, did not succeed");
+            tx.run(
+                CANCEL_OPEN_JOB,
+                named_params! { ":id": id, ":error": error, ":now_ms": tx.now_ms, ":who": who },
+            )?;
+        }
+        Ok(id)
+    }
+}
+
+/// Returns how many of its needs are open, and one that can no longer be met.
+fn needs_of(tx: &ReadTx<'_>, job: &NewJob) -> Result<(i64, Option<JobId>)> {
+    let (mut unmet, mut hopeless) = (0, None);
     for (need, only_success) in &job.needs {
-        let state: Option<JobState> =
-            tx.maybe(JOB_STATE, named_params! { ":id": need }, |row| row.get(0))?;
-        match state {
-            None => return Err(crate::Error::not_found("job", need)),
-            Some(JobState::Succeeded) => {}
-            Some(state) if state.is_end() && *only_success => hopeless = Some(*need),
-            Some(state) if state.is_end() => {}
-            Some(_) => unmet += 1,
+        match state(tx, *need)? {
+            JobState::Succeeded => {}
+            state if state.is_end() && *only_success => hopeless = Some(*need),
+            state if state.is_end() => {}
+            _ => unmet += 1,
         }
     }
-    let due = job.due_at_ms.filter(|due| *due > tx.now_ms);
-    let state =
-        if unmet > 0 || job.held || due.is_some() { JobState::Waiting } else { JobState::Queued };
-    let id = JobId(tx.insert(
-        ADD_JOB,
-        named_params! {
-            ":uid": new_uid(), ":experiment": job.experiment, ":run": job.run, ":stage": job.stage, ":state": state,
-            ":command": json(&job.command)?, ":settings": json(&job.settings)?, ":priority": job.priority,
-            ":cores": job.cores, ":gpus": job.gpus, ":memory_mib": i64::try_from(job.memory_mib).unwrap_or(i64::MAX),
-            ":time_limit_ms": job.time_limit_ms, ":try_max": job.try_max, ":unique_key": job.unique_key,
-            ":due_at_ms": due, ":needs": unmet, ":held": job.held, ":now_ms": tx.now_ms, ":who": who,
-        },
-    )?);
-    for (need, only_success) in &job.needs {
-        tx.run(
-            ADD_NEED,
-            named_params! { ":needs": need, ":job": id, ":only_success": only_success },
-        )?;
-    }
-    if let Some(need) = hopeless {
-        let error = format!("job {need}, which it needs, did not succeed");
-        tx.run(
-            CANCEL_OPEN_JOB,
-            named_params! { ":id": id, ":error": error, ":now_ms": tx.now_ms, ":who": who },
-        )?;
-    }
-    Ok(id)
+    Ok((unmet, hopeless))
 }
 
 /// Returns where a job is.

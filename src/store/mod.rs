@@ -15,7 +15,7 @@ pub use gate::waited_ms;
 pub use migrate::{SCHEMA_VERSION, VIEWS};
 pub use open::{Open, Store};
 pub use pool::Pool;
-pub use tx::{ReadTx, WriteTx};
+pub use tx::{ReadTx, Statement, WriteTx};
 pub use watch::Watch;
 
 pub use rusqlite::{Row, ToSql, named_params, params, types::Value as SqlValue};

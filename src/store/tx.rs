@@ -183,6 +183,14 @@ impl<'a> WriteTx<'a> {
         self.connection.prepare_cached(sql).map_err(|error| Error::sqlite(error, sql))
     }
 
+    /// Prepares an INSERT that is run many times in this transaction.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn inserter<'b>(&'b self, sql: &'static str) -> Result<Statement<'b>> {
+        Ok(Statement { statement: self.prepare(sql)?, sql })
+    }
+
     /// Runs several statements that take no parameters.
     ///
     /// # Errors
@@ -197,5 +205,21 @@ impl<'a> Deref for WriteTx<'a> {
 
     fn deref(&self) -> &ReadTx<'a> {
         &self.0
+    }
+}
+
+/// An INSERT, prepared.
+pub struct Statement<'a> {
+    statement: rusqlite::CachedStatement<'a>,
+    sql: &'static str,
+}
+
+impl Statement<'_> {
+    /// Runs it; returns the new row's id.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn insert(&mut self, params: impl Params) -> Result<i64> {
+        self.statement.insert(params).map_err(|error| Error::sqlite(error, self.sql))
     }
 }
