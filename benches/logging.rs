@@ -103,7 +103,7 @@ fn updates(from: usize, count: usize) -> Vec<Update> {
 /// (a) Where a point lies: the same numbers and ticks in three layouts, 5 metrics an update.
 fn layouts(folder: &Path) {
     let n = sized("MLE_BENCH_UPDATES", 100_000);
-    for batch in [1_000, 50, 1] {
+    for batch in [4_000, 1_000, 50, 1] {
         let n = if batch == 1 { n / 20 } else { n };
         let ours = ours(folder, n, batch);
         for (layout, (us, bytes)) in [
