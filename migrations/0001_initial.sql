@@ -274,9 +274,11 @@ CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
 
 CREATE TABLE job_need (
     -- `job_id` waits until `needs_job_id` ended; with only_success it is cancelled when that one did not succeed.
+    -- open: it is waited for (job.needs counts these); met: no longer; failed: `job_id` was cancelled with it.
     needs_job_id INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
     job_id       INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
     only_success INTEGER NOT NULL DEFAULT 1 CHECK (only_success IN (0, 1)),
+    state        TEXT    NOT NULL CHECK (state IN ('open', 'met', 'failed')),
     PRIMARY KEY (needs_job_id, job_id)
 ) STRICT, WITHOUT ROWID;
 -- Serves queue.sql: needs_of_job, and the cascade when a job is deleted.

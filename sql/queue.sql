@@ -9,7 +9,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?
 SELECT id FROM job WHERE unique_key = :key AND state IN ('waiting', 'queued', 'running')
 
 -- name: add_need
-INSERT INTO job_need (needs_job_id, job_id, only_success) VALUES (:needs, :job, :only_success)
+INSERT INTO job_need (needs_job_id, job_id, only_success, state) VALUES (:needs, :job, :only_success, :state)
 
 -- name: job_state
 SELECT state FROM job WHERE id = :id
@@ -79,10 +79,29 @@ WHERE job_id = :job AND number = :number AND state = 'running'
 SELECT started_at_ms FROM attempt WHERE job_id = :job AND number = :number
 
 -- name: waiting_on
--- Open jobs that wait for one.
+-- Jobs that wait for one.
 SELECT n.job_id, n.only_success FROM job_need n
 JOIN job j ON j.id = n.job_id AND j.state = 'waiting'
-WHERE n.needs_job_id = :job
+WHERE n.needs_job_id = :job AND n.state = 'open'
+
+-- name: cancelled_with
+-- Jobs that were cancelled when one did not succeed.
+SELECT n.job_id FROM job_need n
+JOIN job j ON j.id = n.job_id AND j.state = 'cancelled'
+WHERE n.needs_job_id = :job AND n.state = 'failed'
+
+-- name: settle_need
+UPDATE job_need SET state = :state WHERE needs_job_id = :needs AND job_id = :job
+
+-- name: judge_needs
+-- A job that is queued again waits for what is open now; what is over is for whoever queues it to judge.
+UPDATE job_need SET state = CASE WHEN EXISTS (SELECT 1 FROM job j WHERE j.id = job_need.needs_job_id
+                                              AND j.state IN ('waiting', 'queued', 'running'))
+                                 THEN 'open' ELSE 'met' END
+WHERE job_id = :job
+
+-- name: count_open_needs
+SELECT count(*) FROM job_need WHERE job_id = :job AND state = 'open'
 
 -- name: need_met
 -- One thing less to wait for; the last one queues the job.
@@ -117,8 +136,8 @@ WHERE experiment_id = :experiment AND state = 'waiting' AND held = 1
 
 -- name: retry_job
 -- An ended job gets all its tries again.
-UPDATE job SET state = 'queued', failures = 0, cancel_wanted = 0, ended_at_ms = NULL, error = NULL,
-               changed_at_ms = :now_ms, changed_by = :who
+UPDATE job SET state = iif(:needs > 0, 'waiting', 'queued'), needs = :needs, failures = 0, cancel_wanted = 0,
+               ended_at_ms = NULL, error = NULL, changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :id AND state IN ('failed', 'cancelled')
 
 -- name: count_open_jobs
@@ -156,7 +175,7 @@ FROM job WHERE id = :id
 
 -- name: needs_of_job
 SELECT n.needs_job_id, j.state, n.only_success FROM job_need n JOIN job j ON j.id = n.needs_job_id
-WHERE n.job_id = :job AND (j.state IN ('waiting', 'queued', 'running') OR (n.only_success = 1 AND j.state <> 'succeeded'))
+WHERE n.job_id = :job AND n.state <> 'met'
 
 -- name: ahead_of_job
 SELECT count(*) FROM job WHERE state = 'queued' AND (priority > :priority OR (priority = :priority AND id < :id))

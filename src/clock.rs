@@ -10,7 +10,22 @@ pub fn now_ms() -> i64 {
         std::env::var("MLE_CLOCK_OFFSET_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
     });
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    #[cfg(test)]
+    if let Some(at) = FROZEN_MS.get() {
+        return at;
+    }
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX).saturating_add(offset)
+}
+
+#[cfg(test)]
+thread_local! {
+    static FROZEN_MS: std::cell::Cell<Option<i64>> = const { std::cell::Cell::new(None) };
+}
+
+/// Stops the clock of this thread at a time, for tests.
+#[cfg(test)]
+pub(crate) fn freeze_ms(at: i64) {
+    FROZEN_MS.set(Some(at));
 }
 
 /// Prints unix milliseconds as local time to the second, for people.

@@ -261,27 +261,35 @@ fn lose(tx: &WriteTx<'_>, job: JobId, attempt: i64, why: &str, who: &str) -> Res
     end(tx, job, attempt, AttemptState::Lost, &ending, who).map(drop)
 }
 
-/// Queues an ended job again, and reopens what ended with it.
+/// Gives back a job that was claimed and never started, or ends it when it was to be cancelled.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn release(tx: &WriteTx<'_>, job: JobId, attempt: i64, who: &str) -> Result<()> {
+    match queue::release(tx, job, attempt, who)? {
+        Ended::Over(over) => after_job(tx, &over, who),
+        Ended::Again | Ended::LeaseLost => Ok(()),
+    }
+}
+
+/// Queues an ended job again, with what was cancelled with it, and reopens what ended with them.
 ///
 /// # Errors
 /// [`crate::Error::NotFound`]; [`crate::Error::Conflict`].
 pub fn retry(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<()> {
-    let run = queue::retry(tx, job, who)?;
-    if let Some(run) = run {
-        protocol::reopen_run(tx, run, who)?;
-        tx.run(REOPEN_TRIAL, named_params! { ":run": run, ":now_ms": tx.now_ms, ":who": who })?;
-    }
-    let experiment: Option<ExperimentId> =
-        tx.one("SELECT experiment_id FROM job WHERE id = ?1", [job], |row| row.get(0))?;
-    if let Some(experiment) = experiment {
-        tx.run(
-            REOPEN_STUDY,
-            named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who },
-        )?;
-        tx.run(
-            REOPEN_EXPERIMENT,
-            named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who },
-        )?;
+    for (job, run) in queue::retry(tx, job, who)? {
+        if let Some(run) = run {
+            protocol::reopen_run(tx, run, who)?;
+            tx.run(REOPEN_TRIAL, named_params! { ":run": run, ":now_ms": tx.now_ms, ":who": who })?;
+        }
+        let experiment: Option<ExperimentId> =
+            tx.one("SELECT experiment_id FROM job WHERE id = ?1", [job], |row| row.get(0))?;
+        if let Some(experiment) = experiment {
+            let params =
+                named_params! { ":experiment": experiment, ":now_ms": tx.now_ms, ":who": who };
+            tx.run(REOPEN_STUDY, params)?;
+            tx.run(REOPEN_EXPERIMENT, params)?;
+        }
     }
     Ok(())
 }

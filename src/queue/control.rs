@@ -5,13 +5,16 @@ use crate::id::{ExperimentId, JobId, RunId};
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
-use super::{CANCEL_OPEN_JOB, JobState, QUEUE, tell_waiting};
+use super::{CANCEL_OPEN_JOB, FIND_OPEN_JOB_BY_KEY, JobState, QUEUE, tell_waiting};
 
 const WANT_CANCEL: &str = named(QUEUE, "want_cancel");
 const OPEN_JOBS_OF_EXPERIMENT: &str = named(QUEUE, "open_jobs_of_experiment");
 const HOLD_JOBS: &str = named(QUEUE, "hold_jobs");
 const RESUME_JOBS: &str = named(QUEUE, "resume_jobs");
 const RETRY_JOB: &str = named(QUEUE, "retry_job");
+const CANCELLED_WITH: &str = named(QUEUE, "cancelled_with");
+const JUDGE_NEEDS: &str = named(QUEUE, "judge_needs");
+const COUNT_OPEN_NEEDS: &str = named(QUEUE, "count_open_needs");
 const SHOW_JOB: &str = named(QUEUE, "show_job");
 const NEEDS_OF_JOB: &str = named(QUEUE, "needs_of_job");
 const AHEAD_OF_JOB: &str = named(QUEUE, "ahead_of_job");
@@ -98,27 +101,57 @@ pub fn resume(tx: &WriteTx<'_>, experiment: ExperimentId, who: &str) -> Result<u
     )
 }
 
-/// Queues an ended job again, with all its tries; returns its run.
+/// Queues an ended job again, with all its tries, and with it the jobs that were cancelled because it did not succeed.
+/// Each waits for those of its needs that are open. Returns them, each with its run.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] when it is not over, or succeeded.
-pub fn retry(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<Option<RunId>> {
-    let found: Option<(JobState, Option<RunId>)> =
-        tx.maybe("SELECT state, run_id FROM job WHERE id = ?1", [job], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    match found {
-        None => Err(Error::not_found("job", job)),
-        Some((JobState::Failed | JobState::Cancelled, run)) => {
-            tx.run(RETRY_JOB, named_params! { ":id": job, ":now_ms": tx.now_ms, ":who": who })?;
-            Ok(run)
+/// [`Error::NotFound`]; [`Error::Conflict`] when it is not over, or succeeded, or another job with its key is open.
+pub fn retry(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<Vec<(JobId, Option<RunId>)>> {
+    let mut again = vec![(job, retry_one(tx, job, who)?)];
+    let mut i = 0;
+    while i < again.len() {
+        let with: Vec<JobId> =
+            tx.all(CANCELLED_WITH, named_params! { ":job": again[i].0 }, |row| row.get(0))?;
+        for job in with {
+            match retry_one(tx, job, who) {
+                Ok(run) => again.push((job, run)),
+                // Its work was added anew meanwhile.
+                Err(Error::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        Some((state, _)) => Err(Error::Conflict {
-            what: "job",
-            id: job.to_string(),
-            why: format!("is {state}; only a failed or cancelled job can be retried"),
-        }),
+        i += 1;
     }
+    Ok(again)
+}
+
+fn retry_one(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<Option<RunId>> {
+    let conflict = |why: String| Error::Conflict { what: "job", id: job.to_string(), why };
+    let (state, run, key): (JobState, Option<RunId>, Option<String>) = tx
+        .maybe("SELECT state, run_id, unique_key FROM job WHERE id = ?1", [job], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .ok_or_else(|| Error::not_found("job", job))?;
+    if !matches!(state, JobState::Failed | JobState::Cancelled) {
+        return Err(conflict(format!("is {state}; only a failed or cancelled job can be retried")));
+    }
+    if let Some(key) = key
+        && let Some(other) =
+            tx.maybe(FIND_OPEN_JOB_BY_KEY, named_params! { ":key": key }, |row| {
+                row.get::<_, JobId>(0)
+            })?
+    {
+        return Err(conflict(format!(
+            "has the key {key:?}, and so has job {other}, which is open"
+        )));
+    }
+    tx.run(JUDGE_NEEDS, named_params! { ":job": job })?;
+    let needs: i64 = tx.one(COUNT_OPEN_NEEDS, named_params! { ":job": job }, |row| row.get(0))?;
+    tx.run(
+        RETRY_JOB,
+        named_params! { ":id": job, ":needs": needs, ":now_ms": tx.now_ms, ":who": who },
+    )?;
+    Ok(run)
 }
 
 /// One thing that explains where a job is, and what would change it.

@@ -5,6 +5,8 @@
 //! of runs and trials beyond their ids; [`crate::lifecycle`] puts the two together in one transaction.
 
 mod control;
+#[cfg(test)]
+mod model;
 mod state;
 mod worker;
 
@@ -42,6 +44,7 @@ const END_JOB: &str = named(QUEUE, "end_job");
 const END_ATTEMPT: &str = named(QUEUE, "end_attempt");
 const ATTEMPT_STARTED: &str = named(QUEUE, "attempt_started");
 const WAITING_ON: &str = named(QUEUE, "waiting_on");
+const SETTLE_NEED: &str = named(QUEUE, "settle_need");
 const NEED_MET: &str = named(QUEUE, "need_met");
 const CANCEL_OPEN_JOB: &str = named(QUEUE, "cancel_open_job");
 const COUNT_OPEN_JOBS: &str = named(QUEUE, "count_open_jobs");
@@ -175,7 +178,8 @@ impl<'tx> Adder<'tx> {
         {
             return Ok(id);
         }
-        let (unmet, hopeless) = needs_of(tx, job)?;
+        let needs = needs_of(tx, job)?;
+        let unmet: i64 = needs.iter().map(|need| i64::from(need.2 == "open")).sum();
         let due = job.due_at_ms.filter(|due| *due > tx.now_ms);
         let waits = unmet > 0 || job.held || due.is_some();
         let state = if waits { JobState::Waiting } else { JobState::Queued };
@@ -206,11 +210,11 @@ impl<'tx> Adder<'tx> {
             tx.now_ms,
             who,
         ])?);
-        for (need, only_success) in &job.needs {
-            let need = named_params! { ":needs": need, ":job": id, ":only_success": only_success };
+        for (need, only_success, state) in &needs {
+            let need = named_params! { ":needs": need, ":job": id, ":only_success": only_success, ":state": state };
             tx.run(ADD_NEED, need)?;
         }
-        if let Some(need) = hopeless {
+        if let Some((need, _, _)) = needs.iter().find(|need| need.2 == "failed") {
             let error = format!("job {need}, which it needs, did not succeed");
             tx.run(
                 CANCEL_OPEN_JOB,
@@ -221,18 +225,20 @@ impl<'tx> Adder<'tx> {
     }
 }
 
-/// Returns how many of its needs are open, and one that can no longer be met.
-fn needs_of(tx: &ReadTx<'_>, job: &NewJob) -> Result<(i64, Option<JobId>)> {
-    let (mut unmet, mut hopeless) = (0, None);
-    for (need, only_success) in &job.needs {
-        match state(tx, *need)? {
-            JobState::Succeeded => {}
-            state if state.is_end() && *only_success => hopeless = Some(*need),
-            state if state.is_end() => {}
-            _ => unmet += 1,
-        }
-    }
-    Ok((unmet, hopeless))
+/// Returns the needs of a job that is to be added, each with how it stands.
+fn needs_of(tx: &ReadTx<'_>, job: &NewJob) -> Result<Vec<(JobId, bool, &'static str)>> {
+    job.needs
+        .iter()
+        .map(|(need, only_success)| {
+            let stands = match state(tx, *need)? {
+                JobState::Succeeded => "met",
+                state if !state.is_end() => "open",
+                _ if *only_success => "failed",
+                _ => "met",
+            };
+            Ok((*need, *only_success, stands))
+        })
+        .collect()
 }
 
 /// Returns where a job is.
@@ -572,7 +578,10 @@ pub(crate) fn tell_waiting(
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         for (id, only_success) in waiting {
-            if succeeded || !only_success {
+            let is_met = succeeded || !only_success;
+            let state = if is_met { "met" } else { "failed" };
+            tx.run(SETTLE_NEED, named_params! { ":state": state, ":needs": job, ":job": id })?;
+            if is_met {
                 tx.run(NEED_MET, named_params! { ":id": id, ":now_ms": tx.now_ms, ":who": who })?;
                 continue;
             }
@@ -591,11 +600,22 @@ pub(crate) fn tell_waiting(
     Ok(cancelled)
 }
 
-/// Gives back a job that was claimed and never started: the next claim is its first try still.
+/// Gives back a job that was claimed and never started: the next claim is its first try still. One that was to be
+/// cancelled is over instead.
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
-pub fn release(tx: &WriteTx<'_>, job: JobId, attempt: i64, who: &str) -> Result<()> {
+pub fn release(tx: &WriteTx<'_>, job: JobId, attempt: i64, who: &str) -> Result<Ended> {
+    let cancel_wanted: Option<bool> =
+        tx.maybe(RUNNING_JOB, named_params! { ":id": job, ":attempt": attempt }, |row| row.get(5))?;
+    match cancel_wanted {
+        None => return Ok(Ended::LeaseLost),
+        Some(true) => {
+            let ending = Ending { error: Some("cancelled on request".into()), ..Ending::default() };
+            return end(tx, job, attempt, AttemptState::Cancelled, &ending, who);
+        }
+        Some(false) => {}
+    }
     let ending = Ending { error: Some("given back before it started".into()), ..Ending::default() };
     let changed = tx.run(
         RELEASE_JOB,
@@ -612,7 +632,7 @@ pub fn release(tx: &WriteTx<'_>, job: JobId, attempt: i64, who: &str) -> Result<
             },
         )?;
     }
-    Ok(())
+    Ok(Ended::Again)
 }
 
 /// Returns (job, attempt) of all leases that ran out.
