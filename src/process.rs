@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// The variable every process of a job has: the uid of the worker that started it.
 pub const WORKER_VARIABLE: &str = "MLE_WORKER";
@@ -171,26 +172,30 @@ pub fn memory_of_groups(groups: &[u32]) -> Vec<u64> {
 
 /// Kills every process that carries one of these worker uids, again and again until none is left.
 ///
-/// Returns how many were killed. Workers that live must not be named.
+/// Waits for the workers' guards too: a job that is being started has no such variable yet, but it holds the pipe its
+/// worker's guard reads, so a guard that is gone has seen it. Returns how many were killed. Workers that live must not
+/// be named.
 pub fn kill_all_of(uids: &HashSet<String>) -> usize {
-    let mut killed = 0;
-    for _ in 0..100 {
-        let found: Vec<u32> = all_pids()
-            .filter(|pid| *pid != std::process::id())
-            .filter(|pid| variable_of(*pid, WORKER_VARIABLE).is_some_and(|uid| uids.contains(&uid)))
-            .filter(|pid| start_of(*pid).is_some())
-            .collect();
-        if found.is_empty() {
-            break;
+    let has = |pid: u32, name| variable_of(pid, name).is_some_and(|uid| uids.contains(&uid));
+    let (mut killed, started) = (0, Instant::now());
+    loop {
+        let others = || all_pids().filter(|pid| *pid != std::process::id());
+        let is_guarded = others().any(|pid| has(pid, GUARD_VARIABLE));
+        let found: Vec<u32> =
+            others().filter(|pid| has(*pid, WORKER_VARIABLE) && start_of(*pid).is_some()).collect();
+        if found.is_empty() && !is_guarded || started.elapsed() >= KILL_PATIENCE {
+            return killed;
         }
         killed += found.len();
         for pid in found {
             signal(pid, libc::SIGKILL);
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
-    killed
 }
+
+/// What a kill cannot end within this hangs in the kernel; a guard that takes longer is stopped.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 fn all_pids() -> impl Iterator<Item = u32> {
     std::fs::read_dir("/proc")

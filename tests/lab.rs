@@ -76,6 +76,11 @@ impl Lab {
         path
     }
 
+    #[track_caller]
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).expect("a text")
+    }
+
     /// A command with a clean environment, in the folder.
     pub fn command(&self, name: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program(name));
@@ -179,4 +184,23 @@ pub fn said(output: Output) -> Said {
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Returns the processes that have one of the variables with one of the values, each as pid and command line.
+pub fn with_variable(names: &[&str], values: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Ok(bytes) = std::fs::read(entry.path().join("environ")) else { continue };
+        let has = bytes.split(|byte| *byte == 0).any(|pair| {
+            let text = String::from_utf8_lossy(pair);
+            text.split_once('=').is_some_and(|(name, value)| {
+                names.contains(&name) && values.iter().any(|wanted| wanted == value)
+            })
+        });
+        if has {
+            let line = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            found.push(format!("{} {}", entry.file_name().display(), line.replace('\0', " ")));
+        }
+    }
+    found
 }

@@ -2,5 +2,6 @@
 
 mod lab;
 
+mod crash_storm;
 mod first_run;
 mod readme_works;

@@ -210,7 +210,7 @@ impl Worker {
             self.ready.drain(..).map(|(claimed, _)| (claimed.job, claimed.attempt)).collect();
         let who = self.who.clone();
         self.store.write(|tx| {
-            given.iter().try_for_each(|(job, attempt)| queue::release(tx, *job, *attempt, &who))
+            given.iter().try_for_each(|(job, attempt)| lifecycle::release(tx, *job, *attempt, &who))
         })
     }
 
@@ -415,8 +415,23 @@ impl Worker {
                 Some(false) => {}
             }
         }
-        self.ready.retain(|(claimed, _)| held.contains_key(&(claimed.job, claimed.attempt)));
-        Ok(())
+        // A job that was claimed ahead and cancelled before it began never begins.
+        let never: Vec<(JobId, i64)> = self
+            .ready
+            .iter()
+            .filter(|(claimed, _)| held.get(&(claimed.job, claimed.attempt)) == Some(&true))
+            .map(|(claimed, _)| (claimed.job, claimed.attempt))
+            .collect();
+        self.ready.retain(|(claimed, _)| {
+            held.get(&(claimed.job, claimed.attempt)).is_some_and(|cancel_wanted| !cancel_wanted)
+        });
+        if never.is_empty() {
+            return Ok(());
+        }
+        let who = self.who.clone();
+        self.store.write(|tx| {
+            never.iter().try_for_each(|(job, attempt)| lifecycle::release(tx, *job, *attempt, &who))
+        })
     }
 
     fn start_ready(&mut self) {
@@ -512,6 +527,17 @@ impl Worker {
 
     /// Kills descendants that left their group and whose job is over. They were adopted by this process.
     fn kill_escaped(&mut self, over: Option<(JobId, i64)>) {
+        // What a killed one had started is adopted when that one is gone: look until there is none.
+        for _ in 0..200 {
+            if !self.kill_adopted(over) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn kill_adopted(&mut self, over: Option<(JobId, i64)>) -> bool {
+        let mut killed = false;
         let live: HashSet<u32> = self.live.iter().map(|job| job.pid).collect();
         let guard = self.guard.as_ref().map_or(0, Guard::pid);
         for pid in process::children() {
@@ -535,6 +561,7 @@ impl Worker {
                 };
                 if is_over {
                     process::signal(pid, libc::SIGKILL);
+                    killed = true;
                 }
                 self.suspects.insert(pid);
             } else if over.is_none()
@@ -546,6 +573,7 @@ impl Worker {
                 self.suspects.remove(&pid);
             }
         }
+        killed
     }
 
     fn watch_jobs(&mut self) {
@@ -576,7 +604,7 @@ impl Worker {
             self.kill_escaped(None);
         }
         // A cancel is a commit of someone else: the live jobs' leases are looked at when anything was committed.
-        if !self.live.is_empty()
+        if (!self.live.is_empty() || !self.ready.is_empty())
             && let Ok(version) = self.store.data_version()
             && self.cancel_version != Some(version)
         {
@@ -662,7 +690,7 @@ impl Worker {
                 )?;
             }
             for (claimed, _) in &ready {
-                queue::release(tx, claimed.job, claimed.attempt, &who)?;
+                lifecycle::release(tx, claimed.job, claimed.attempt, &who)?;
             }
             queue::end_worker(tx, id, true)
         });
