@@ -222,13 +222,15 @@ CREATE TABLE worker (
 CREATE INDEX worker_live ON worker (host) WHERE state = 'live';
 
 CREATE TABLE job (
-    -- One request for work; a worker leases it, one attempt at a time.
+    -- One request for work; a worker leases it, one attempt at a time. A job is open while ended_at_ms is NULL. Words are
+    -- compared one by one: SQLite builds a table for each IN list of each row it checks, a third of what a job costs.
     id             INTEGER PRIMARY KEY,
     uid            TEXT    NOT NULL,
     experiment_id  INTEGER REFERENCES experiment (id) ON DELETE CASCADE,
     run_id         INTEGER REFERENCES run (id) ON DELETE CASCADE,
-    stage          TEXT    NOT NULL DEFAULT 'main' CHECK (stage IN ('before', 'main', 'after')),
-    state          TEXT    NOT NULL CHECK (state IN ('waiting', 'queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    stage          TEXT    NOT NULL DEFAULT 'main' CHECK (stage = 'before' OR stage = 'main' OR stage = 'after'),
+    state          TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'queued' OR state = 'running' OR state = 'succeeded'
+                                             OR state = 'failed' OR state = 'cancelled'),
     command        TEXT    NOT NULL CHECK (json_valid(command)),                -- words, never given to a shell
     settings       TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),  -- cwd, env, activate, grace …
     priority       INTEGER NOT NULL DEFAULT 0,    -- larger goes first
@@ -253,7 +255,7 @@ CREATE TABLE job (
     changed_by     TEXT    NOT NULL DEFAULT '',
     CHECK ((state = 'running') = (lease_until_ms IS NOT NULL)),
     CHECK (state <> 'running' OR worker_id IS NOT NULL),
-    CHECK ((state IN ('succeeded', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
+    CHECK ((state = 'succeeded' OR state = 'failed' OR state = 'cancelled') = (ended_at_ms IS NOT NULL)),
     CHECK ((state = 'waiting') = (needs > 0 OR held = 1 OR due_at_ms IS NOT NULL))
 ) STRICT;
 -- Serves queue.sql: claim_jobs. What a job asks for is in the index, so that misfits are skipped without a look-up.
@@ -263,14 +265,14 @@ CREATE INDEX job_leased ON job (lease_until_ms, worker_id) WHERE state = 'runnin
 -- Serves queue.sql: due_jobs.
 CREATE INDEX job_due ON job (due_at_ms) WHERE state = 'waiting' AND needs = 0 AND held = 0;
 -- Serves queue.sql: hold_jobs, resume_jobs, open_jobs_of_experiment.
-CREATE INDEX job_open ON job (experiment_id) WHERE state IN ('waiting', 'queued', 'running');
+CREATE INDEX job_open ON job (experiment_id) WHERE ended_at_ms IS NULL;
 -- Serves queue.sql: jobs_of_experiment.
 CREATE INDEX job_for_experiment ON job (experiment_id) WHERE experiment_id IS NOT NULL;
 -- Serves queue.sql: job_of_run.
 CREATE INDEX job_for_run ON job (run_id) WHERE run_id IS NOT NULL;
 -- At most one open job a key: a second add finds the first.
 CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
-    WHERE unique_key IS NOT NULL AND state IN ('waiting', 'queued', 'running');
+    WHERE unique_key IS NOT NULL AND ended_at_ms IS NULL;
 
 CREATE TABLE job_need (
     -- `job_id` waits until `needs_job_id` ended; with only_success it is cancelled when that one did not succeed.
@@ -289,7 +291,8 @@ CREATE TABLE attempt (
     job_id          INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
     number          INTEGER NOT NULL CHECK (number >= 1),
     worker_id       INTEGER NOT NULL REFERENCES worker (id) ON DELETE RESTRICT,
-    state           TEXT    NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled', 'preempted', 'lost')),
+    state           TEXT    NOT NULL CHECK (state = 'running' OR state = 'succeeded' OR state = 'failed' OR state = 'cancelled'
+                                              OR state = 'preempted' OR state = 'lost'),
     claimed_at_ms   INTEGER NOT NULL,
     started_at_ms   INTEGER,                      -- NULL: claimed, never started
     ended_at_ms     INTEGER,

@@ -75,7 +75,7 @@ SELECT EXISTS (SELECT 1 FROM job WHERE state = 'running' AND lease_until_ms < :n
                WHERE e.state IN ('planned', 'running', 'paused') AND e.deleted_at_ms IS NULL AND e.kind <> 'log'
                  AND (e.planned = 0
                       OR NOT EXISTS (SELECT 1 FROM job j WHERE j.experiment_id = e.id
-                                     AND j.state IN ('waiting', 'queued', 'running'))))
+                                     AND j.ended_at_ms IS NULL)))
 
 -- name: search_due
 -- Whether the searcher's turn could change anything.

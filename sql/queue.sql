@@ -6,7 +6,7 @@ INSERT INTO job (uid, experiment_id, run_id, stage, state, command, settings, pr
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19)
 
 -- name: find_open_job_by_key
-SELECT id FROM job WHERE unique_key = :key AND state IN ('waiting', 'queued', 'running')
+SELECT id FROM job WHERE unique_key = :key AND ended_at_ms IS NULL
 
 -- name: add_need
 INSERT INTO job_need (needs_job_id, job_id, only_success, state) VALUES (:needs, :job, :only_success, :state)
@@ -96,7 +96,7 @@ UPDATE job_need SET state = :state WHERE needs_job_id = :needs AND job_id = :job
 -- name: judge_needs
 -- A job that is queued again waits for what is open now; what is over is for whoever queues it to judge.
 UPDATE job_need SET state = CASE WHEN EXISTS (SELECT 1 FROM job j WHERE j.id = job_need.needs_job_id
-                                              AND j.state IN ('waiting', 'queued', 'running'))
+                                              AND j.ended_at_ms IS NULL)
                                  THEN 'open' ELSE 'met' END
 WHERE job_id = :job
 
@@ -122,17 +122,17 @@ UPDATE job SET cancel_wanted = 1 WHERE id = :id AND state = 'running'
 
 -- name: open_jobs_of_experiment
 SELECT id, state FROM job
-WHERE experiment_id = :experiment AND state IN ('waiting', 'queued', 'running')
+WHERE experiment_id = :experiment AND ended_at_ms IS NULL
 
 -- name: hold_jobs
 UPDATE job SET state = 'waiting', held = 1, changed_at_ms = :now_ms, changed_by = :who
-WHERE experiment_id = :experiment AND state IN ('waiting', 'queued') AND held = 0
+WHERE experiment_id = :experiment AND ended_at_ms IS NULL AND state <> 'running' AND held = 0
 
 -- name: resume_jobs
 UPDATE job SET held = 0,
                state = CASE WHEN needs = 0 AND due_at_ms IS NULL THEN 'queued' ELSE 'waiting' END,
                changed_at_ms = :now_ms, changed_by = :who
-WHERE experiment_id = :experiment AND state = 'waiting' AND held = 1
+WHERE experiment_id = :experiment AND ended_at_ms IS NULL AND state = 'waiting' AND held = 1
 
 -- name: retry_job
 -- An ended job gets all its tries again.
@@ -141,7 +141,7 @@ UPDATE job SET state = iif(:needs > 0, 'waiting', 'queued'), needs = :needs, fai
 WHERE id = :id AND state IN ('failed', 'cancelled')
 
 -- name: count_open_jobs
-SELECT count(*) FROM job WHERE experiment_id = :experiment AND state IN ('waiting', 'queued', 'running')
+SELECT count(*) FROM job WHERE experiment_id = :experiment AND ended_at_ms IS NULL
 
 -- name: count_queued_or_running
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued') OR EXISTS (SELECT 1 FROM job WHERE state = 'running')
