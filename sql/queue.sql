@@ -166,7 +166,8 @@ UPDATE worker SET state = :state, ended_at_ms = :now_ms WHERE id = :id AND state
 SELECT id, uid, kind, pid, process_start, seen_at_ms FROM worker WHERE state = 'live' AND host = :host
 
 -- name: silent_workers
-SELECT id FROM worker WHERE state = 'live' AND seen_at_ms < :since_ms
+SELECT w.id FROM worker w WHERE w.state = 'live' AND w.seen_at_ms < :since_ms
+  AND NOT EXISTS (SELECT 1 FROM job j WHERE j.state = 'running' AND j.worker_id = w.id)
 
 -- name: show_job
 SELECT id, experiment_id, run_id, stage, state, command, settings, priority, cores, gpus, memory_mib, time_limit_ms,

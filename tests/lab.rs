@@ -126,19 +126,20 @@ impl Lab {
     /// Returns the rows of a query on a file of the folder, columns joined by `|`, read as a stranger would.
     #[track_caller]
     pub fn sql(&self, db: &str, sql: &str) -> Vec<String> {
-        let connection = rusqlite::Connection::open(self.path(db)).expect("the file");
-        connection.busy_timeout(Duration::from_secs(30)).expect("a timeout");
-        let mut statement =
-            connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        self.ask(db, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    fn ask(&self, db: &str, sql: &str) -> rusqlite::Result<Vec<String>> {
+        let connection = rusqlite::Connection::open(self.path(db))?;
+        connection.busy_timeout(Duration::from_secs(30))?;
+        let mut statement = connection.prepare(sql)?;
         let width = statement.column_count();
-        let rows: rusqlite::Result<Vec<String>> = statement
-            .query_map([], |row| {
-                let cells: rusqlite::Result<Vec<String>> =
-                    (0..width).map(|i| row.get_ref(i).map(cell)).collect();
-                Ok(cells?.join("|"))
-            })
-            .and_then(Iterator::collect);
-        rows.unwrap_or_else(|error| panic!("{sql}: {error}"))
+        let rows = statement.query_map([], |row| {
+            let cells: rusqlite::Result<Vec<String>> =
+                (0..width).map(|i| row.get_ref(i).map(cell)).collect();
+            Ok(cells?.join("|"))
+        })?;
+        rows.collect()
     }
 
     /// Waits until a query's first row is `wanted`.
@@ -146,7 +147,9 @@ impl Lab {
     pub fn wait_for(&self, db: &str, sql: &str, wanted: &str) {
         let started = Instant::now();
         loop {
-            let now = if self.path(db).exists() { self.sql(db, sql) } else { Vec::new() };
+            // A program that was just started makes the file, and then its tables.
+            let now = if self.path(db).exists() { self.ask(db, sql) } else { Ok(Vec::new()) };
+            let now = now.unwrap_or_default();
             if now.first().map(String::as_str) == Some(wanted) {
                 return;
             }

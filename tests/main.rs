@@ -4,4 +4,19 @@ mod lab;
 
 mod crash_storm;
 mod first_run;
+mod jobs_are_well_behaved;
 mod readme_works;
+
+#[test]
+fn every_story_is_told() {
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(story) = name.strip_suffix(".rs").filter(|story| *story != "main") {
+            assert!(
+                listed.contains(&format!("mod {story};")),
+                "tests/{name} is not in tests/main.rs"
+            );
+        }
+    }
+}

@@ -116,13 +116,16 @@ pub struct AddArgs {
     #[arg(long, value_name = "MIB", default_value_t = 0)]
     memory: u32,
     /// Seconds until it is stopped
-    #[arg(long, value_name = "SECONDS", value_parser = super::programs::seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = super::programs::seconds)]
     time: Option<f64>,
+    /// Seconds between asking it to stop (SIGTERM) and killing it [default: 5]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = super::programs::seconds)]
+    grace: Option<f64>,
     /// How often it is tried again when it fails
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     retries: u32,
     /// Seconds before the first retry; each further one waits twice as long
-    #[arg(long, value_name = "SECONDS", value_parser = super::programs::seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = super::programs::seconds)]
     retry_delay: Option<f64>,
     /// Start when this job succeeded; may be given several times
     #[arg(long, value_name = "JOB")]
@@ -131,7 +134,7 @@ pub struct AddArgs {
     #[arg(long, value_name = "JOB")]
     after_any: Vec<i64>,
     /// Start in so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = super::programs::seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = super::programs::seconds)]
     delay: Option<f64>,
     /// While a job with this key is open, do not add another: print that one's number
     #[arg(long, value_name = "KEY")]
@@ -187,7 +190,7 @@ pub fn cancel(args: &CancelArgs, output: &Output, db: &Path) -> Result<()> {
         lifecycle::after_cancel(tx, &over, "cli")
     })?;
     output.done(
-        &format!("{} are cancelled, or asked to stop", count(&jobs)),
+        &format!("{} cancelled, or asked to stop", count(&jobs)),
         &serde_json::json!({ "jobs": jobs }),
     )
 }
@@ -337,12 +340,15 @@ pub fn queue(args: &QueueArgs, output: &Output, db: &Path) -> Result<()> {
         settings: JobSettings {
             cwd: Some(cwd.display().to_string()),
             env,
+            grace_ms: args.grace.map(ms),
             retry_ms: args.retry_delay.map(ms),
             ..JobSettings::default()
         },
         ..NewJob::new(Vec::new())
     };
-    let mut store = Store::open(db, Open::Create)?;
+    // A job to wait for is in a file that is there.
+    let how = if job.needs.is_empty() { Open::Create } else { Open::Existing };
+    let mut store = Store::open(db, how)?;
     let ids = store.write(|tx| {
         job.due_at_ms = args.delay.map(|delay| tx.now_ms + ms(delay));
         let mut ids = Vec::new();

@@ -241,7 +241,7 @@ fn job_of(
 /// Scripts that read their config by its extension get the kind of file they know.
 fn has_yaml_configs(plan: &Plan) -> bool {
     let first = plan.configs.iter().find_map(|config| config.source.as_ref());
-    plan.base_name
+    plan.base_source
         .as_ref()
         .or(first)
         .is_some_and(|name| name.ends_with(".yaml") || name.ends_with(".yml"))

@@ -238,7 +238,7 @@ pub fn give_up_expired(tx: &WriteTx<'_>, who: &str) -> Result<usize> {
     Ok(expired.len())
 }
 
-/// A worker not heard of for this long is lost [ms].
+/// A worker that holds no lease and was not heard of for this long is lost [ms].
 const SILENT_MS: i64 = 120_000;
 
 /// A worker is known to be dead: its attempts are lost now, not when their leases run out.

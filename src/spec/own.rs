@@ -100,6 +100,7 @@ pub fn default_name(origin: &str) -> String {
 /// Reads what is run: a search, a list of configs, or one config.
 fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
     let (base, base_name) = configs::base(top, "base", files)?;
+    plan.base_source = top.get("base").and_then(Value::as_str).map(str::to_owned);
     if let Some(block) = top.block("search")? {
         if top.get("configs").is_some() {
             return Err(top.error("", "`search` and `configs` exclude each other").with_hint(
@@ -114,20 +115,19 @@ fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
             let why = "there is no `metric`: no trial of the search can be called the best";
             plan.warnings.push(why.into());
         }
-        (plan.base, plan.base_name) = (base, base_name);
+        plan.base = base;
         let trials = plan.search.as_ref().and_then(|search| search.trials).unwrap_or(1);
         return check_run_count(top, trials, plan.seeds.len());
     }
     plan.configs = match top.get("configs") {
         Some(_) => configs::list(top, "configs", true, files)?,
         None => {
-            let name = base_name.clone().unwrap_or_else(|| "config".into());
-            let source = top.get("base").and_then(Value::as_str).map(str::to_owned);
-            vec![NamedConfig { name, params: Map::new(), source }]
+            let name = base_name.unwrap_or_else(|| "config".into());
+            vec![NamedConfig { name, params: Map::new(), source: plan.base_source.clone() }]
         }
     };
     configs::lay_on(top, &base, &mut plan.configs)?;
-    (plan.base, plan.base_name) = (base, base_name);
+    plan.base = base;
     if plan.configs.len() * plan.seeds.len() > 1 {
         plan.kind = Kind::MultipleConfigs;
     }

@@ -22,8 +22,8 @@ pub struct Plan {
     pub configs: Vec<NamedConfig>,
     /// The config under each proposal of a search; may be empty.
     pub base: Map<String, Value>,
-    /// What the base is called, when it has a name.
-    pub base_name: Option<String>,
+    /// The file the base came from, if it is one.
+    pub base_source: Option<String>,
     /// The seeds of each config or proposal, at least one, none twice. A count n means 0 to n - 1, in our specs and in
     /// the toolbox's `num_seeds` alike.
     pub seeds: Vec<i64>,
@@ -72,7 +72,7 @@ impl Plan {
             launch,
             configs: Vec::new(),
             base: Map::new(),
-            base_name: None,
+            base_source: None,
             seeds: vec![0],
             seed_default: true,
             pass_seed: true,

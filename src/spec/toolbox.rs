@@ -114,7 +114,7 @@ pub fn plan(document: &Map<String, Value>, origin: &str, files: &dyn Files) -> R
                 &mut plan,
                 &mut warnings,
             )?;
-            (plan.base, plan.base_name) = (base.params, Some(base.name));
+            (plan.base, plan.base_source) = (base.params, base.source);
         }
         Kind::SingleConfig | Kind::Command => {
             plan.configs = vec![base];

@@ -602,6 +602,8 @@ impl Worker {
         if self.last_sweep.elapsed() >= SWEEP {
             self.last_sweep = Instant::now();
             self.kill_escaped(None);
+            // A neighbour that was killed: its jobs need not wait for the end of their leases.
+            let _ = clear_host(&mut self.store);
         }
         // A cancel is a commit of someone else: the live jobs' leases are looked at when anything was committed.
         if (!self.live.is_empty() || !self.ready.is_empty())
