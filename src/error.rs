@@ -157,6 +157,7 @@ impl Error {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 exit::NOT_FOUND
             }
+            Error::Sqlite { code, .. } if is_damage(*code) => exit::WRONG_FILE,
             Error::Io { .. } | Error::Backend { .. } | Error::Sqlite { .. } => exit::SYSTEM,
             Error::Failed(_) => exit::FAILED,
             Error::Interrupted => exit::INTERRUPTED,
@@ -180,9 +181,15 @@ impl Error {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some disk space and run the same command again: nothing half-written was kept".into())
             }
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+                Some("copy the file to a disk that can be written".into())
+            }
             Error::Sqlite { code, .. } if code & 0xff == rusqlite::ffi::SQLITE_FULL => {
                 Some("free some disk space and run the same command again: nothing half-written was kept".into())
             }
+            Error::Sqlite { code, .. } if is_damage(*code) => Some(
+                "the file is damaged: restore a copy; `sqlite3 FILE .recover` may save what is left".into(),
+            ),
             Error::Sqlite { code, .. } if code & 0xff == rusqlite::ffi::SQLITE_READONLY => {
                 Some("make the file and its folder writable, or copy the file elsewhere".into())
             }
@@ -207,6 +214,10 @@ impl Error {
         }
         Error::Sqlite { statement: first_line(statement), message: error.to_string(), code: 0 }
     }
+}
+
+fn is_damage(code: i32) -> bool {
+    matches!(code & 0xff, rusqlite::ffi::SQLITE_CORRUPT | rusqlite::ffi::SQLITE_NOTADB)
 }
 
 fn first_line(statement: &str) -> String {

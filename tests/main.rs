@@ -2,6 +2,7 @@
 
 mod lab;
 
+mod bad_input;
 mod crash_storm;
 mod first_run;
 mod jobs_are_well_behaved;

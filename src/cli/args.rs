@@ -212,6 +212,9 @@ fn output(common: &Common) -> Output {
 fn dispatch(mle: Mle, output: &Output) -> Result<()> {
     let common = &mle.common;
     match &mle.verb {
+        Verb::Run(args) if args.resume && args.spec.is_none() && args.command.is_empty() => {
+            run::run(args, output, Some(&db(common)?))
+        }
         Verb::Run(args) => run::run(args, output, common.db.as_deref()),
         Verb::Completions(args) => {
             clap_complete::generate(

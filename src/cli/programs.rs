@@ -27,10 +27,10 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u64>,
     /// Seconds a lease lasts without renewal
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true, value_parser = seconds)]
     pub lease: f64,
     /// Leave after so many seconds without work
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub idle: Option<f64>,
     /// Leave once nothing is queued, running or due
     #[arg(long)]

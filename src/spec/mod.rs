@@ -23,6 +23,7 @@ mod bad_inputs;
 #[cfg(test)]
 mod tests;
 
+pub use block::check_name;
 pub use document::SIZE_MAX_BYTES;
 pub use plan::{
     Activate, Aggregate, Goal, Kind, Launch, NamedConfig, Objective, Plan, Processing, Resources,

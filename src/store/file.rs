@@ -89,11 +89,7 @@ pub(super) fn gate(path: &Path) -> Result<&'static Gate> {
 /// # Errors
 /// [`Error::WrongFile`] with a remedy.
 pub(super) fn refuse_network(path: &Path) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let place = if path.exists() { path } else { folder };
+    let place = if path.exists() { path } else { folder_of(path) };
     let Some(kind) = assumed().or_else(|| magic(place)).and_then(network_name) else {
         return Ok(());
     };
@@ -105,6 +101,32 @@ pub(super) fn refuse_network(path: &Path) -> Result<()> {
                 .into(),
         ),
     })
+}
+
+/// Says why the system lets nobody write beside the file, where it does not.
+pub(super) fn refusal(path: &Path) -> Option<std::io::Error> {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder_of(path);
+    let text = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
+    // SAFETY: `text` is a C string and `disk` a plain struct that the kernel fills.
+    unsafe {
+        if libc::access(text.as_ptr(), libc::W_OK) != 0 {
+            return Some(std::io::Error::last_os_error());
+        }
+        let mut disk: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(text.as_ptr(), &raw mut disk) == 0
+            && disk.f_blocks > 0
+            && disk.f_bavail < 16)
+            .then(|| std::io::Error::from_raw_os_error(libc::ENOSPC))
+    }
+}
+
+/// Returns the folder a file is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// A file system number to pretend, for tests: `MLE_ASSUME_FILESYSTEM=26985` is NFS.

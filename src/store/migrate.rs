@@ -81,10 +81,20 @@ fn drop_views(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// A failure of the first statements on a file means the file, not the statement.
+/// A failure of the first statements on a file means the file or its disk, not the statement.
 pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> Error {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure,
+    };
     match &error {
+        rusqlite::Error::SqliteFailure(failure, _)
+            if matches!(failure.code, CannotOpen | DiskFull | ReadOnly | SystemIoFailure) =>
+        {
+            match super::file::refusal(path) {
+                Some(source) => Error::io(path, source),
+                None => Error::sqlite(error, "open"),
+            }
+        }
         rusqlite::Error::SqliteFailure(failure, _)
             if matches!(failure.code, NotADatabase | DatabaseCorrupt) =>
         {

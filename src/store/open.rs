@@ -17,7 +17,7 @@ pub enum Open {
     Create,
     /// It must be there; migrate it when it is old.
     Existing,
-    /// It must be there; never changes it. Works on a read-only disk.
+    /// It must be there; never changes what is in it. Works on a read-only disk.
     ReadOnly,
 }
 
@@ -62,7 +62,7 @@ impl Store {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
                 && !parent.is_dir()
             {
-                return Err(Error::io(parent, std::io::ErrorKind::NotFound.into()));
+                return Err(Error::io(parent, std::io::Error::from_raw_os_error(libc::ENOENT)));
             }
             // An exclusive turn needs a file to lock; an empty one is what SQLite itself would make.
             std::fs::OpenOptions::new()
@@ -113,7 +113,8 @@ impl Store {
         let has_wal = std::fs::metadata(&wal).is_ok_and(|metadata| metadata.len() > 0);
         // Reading a WAL file needs a shared-memory file beside it. Where we cannot make one, and no log is left to
         // read, the file is taken as it stands.
-        let frozen = !has_wal && !folder_is_writable(path);
+        let writable = folder_is_writable(path);
+        let frozen = !has_wal && !writable;
         let mut uri = String::from("file:");
         for byte in path.as_os_str().as_encoded_bytes() {
             match byte {
@@ -123,13 +124,21 @@ impl Store {
                 _ => uri.push_str(&format!("%{byte:02X}")),
             }
         }
-        uri.push_str(if frozen { "?immutable=1" } else { "?mode=ro" });
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_URI
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if frozen {
+            uri.push_str("?immutable=1");
+        }
+        // Only a connection that may write takes the log and the shared memory away when it is the last to close.
+        let access = match writable {
+            true => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            false => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
+        let flags = access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&uri, flags)
             .map_err(|error| migrate::open_error(error, path))?;
         set_pragmas(&mut connection, path)?;
+        connection
+            .execute_batch("PRAGMA query_only = ON")
+            .map_err(|error| migrate::open_error(error, path))?;
         let found = migrate::version(&connection, path)?;
         if found < migrate::SCHEMA_VERSION {
             return Err(Error::WrongFile {
@@ -323,10 +332,7 @@ fn set_pragmas(connection: &mut Connection, path: &Path) -> Result<()> {
 
 fn folder_is_writable(path: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = file::folder_of(path);
     std::ffi::CString::new(folder.as_os_str().as_bytes()).is_ok_and(|text| {
         // SAFETY: `text` is a C string that outlives the call.
         unsafe { libc::access(text.as_ptr(), libc::W_OK) == 0 }

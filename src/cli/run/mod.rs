@@ -38,7 +38,7 @@ pub struct RunArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Seeds for each config: a number
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seeds: Option<u32>,
     /// Jobs at once
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -55,6 +55,9 @@ pub struct RunArgs {
     /// Return at once; the experiment goes on in the background
     #[arg(long)]
     pub detach: bool,
+    /// Store the experiment and return; running mle-scheduler, mle-searcher and mle-worker do it
+    #[arg(long, conflicts_with_all = ["detach", "resume", "dry_run"])]
+    pub enqueue: bool,
     /// Go on with the newest open experiment of the file (with SPEC: of that name)
     #[arg(long)]
     pub resume: bool,
@@ -110,6 +113,12 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
         return work::go_on(&db, id, args.workers, output);
     }
     let id = add(&db, &prepared)?;
+    if args.enqueue {
+        return output.done(
+            &format!("experiment {id} is stored in {}; nothing of it runs before a scheduler and a worker are there", db.display()),
+            &serde_json::json!({ "experiment": id, "db": db }),
+        );
+    }
     if args.detach {
         return detach(&db, id, args, output);
     }
@@ -128,6 +137,12 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
             Prepared { plan, spec_text: None, spec_name: None, cwd: here }
         }
         Some(path) => {
+            if path.is_dir() {
+                return Err(Error::invalid(
+                    path.display().to_string(),
+                    "is a directory, not a spec",
+                ));
+            }
             let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
             let text = String::from_utf8(bytes)
                 .map_err(|_| Error::invalid(path.display().to_string(), "is not UTF-8 text"))?;
@@ -152,6 +167,7 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
         plan.workers = Some(workers);
     }
     if let Some(name) = &args.name {
+        spec::check_name(name).map_err(|why| Error::invalid("--name", why))?;
         plan.name.clone_from(name);
     }
     if let Some(purpose) = &args.purpose {
