@@ -30,8 +30,8 @@ CREATE TABLE experiment (
     name          TEXT    NOT NULL CHECK (name <> ''),
     purpose       TEXT    NOT NULL DEFAULT '',
     project       TEXT    NOT NULL DEFAULT 'default',
-    kind          TEXT    NOT NULL CHECK (kind IN ('command', 'single-config', 'multiple-configs', 'hyperparameter-search', 'log')),
-    state         TEXT    NOT NULL CHECK (state IN ('planned', 'running', 'complete', 'failed', 'cancelled', 'paused')),
+    kind          TEXT    NOT NULL CHECK (kind = 'command' OR kind = 'single-config' OR kind = 'multiple-configs' OR kind = 'hyperparameter-search' OR kind = 'log'),
+    state         TEXT    NOT NULL CHECK (state = 'planned' OR state = 'running' OR state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'paused'),
     plan          TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(plan)),       -- the checked spec
     spec_text     TEXT,                           -- the spec as the user wrote it
     spec_name     TEXT,                           -- its file name
@@ -56,7 +56,7 @@ CREATE TABLE experiment (
     deleted_at_ms INTEGER,                        -- soft: `mle protocol undelete`
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT '',
-    CHECK ((state IN ('complete', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
+    CHECK ((state = 'complete' OR state = 'failed' OR state = 'cancelled') = (ended_at_ms IS NOT NULL)),
     CHECK (state <> 'running' OR started_at_ms IS NOT NULL)
 ) STRICT;
 -- Each index is a page more for each experiment added, so there is none for what the rows in order of id can serve.
@@ -100,8 +100,8 @@ CREATE TABLE objective (
     position      INTEGER NOT NULL CHECK (position >= 0),
     metric        TEXT    NOT NULL,
     goal          TEXT    NOT NULL CHECK (goal IN ('min', 'max')),
-    value_from    TEXT    NOT NULL CHECK (value_from IN ('last', 'best', 'mean')),
-    aggregate     TEXT    NOT NULL DEFAULT 'mean' CHECK (aggregate IN ('mean', 'p10', 'p25', 'p50', 'p75', 'p90')), -- over seeds
+    value_from    TEXT    NOT NULL CHECK (value_from = 'last' OR value_from = 'best' OR value_from = 'mean'),
+    aggregate     TEXT    NOT NULL DEFAULT 'mean' CHECK (aggregate = 'mean' OR aggregate = 'p10' OR aggregate = 'p25' OR aggregate = 'p50' OR aggregate = 'p75' OR aggregate = 'p90'), -- over seeds
     PRIMARY KEY (experiment_id, position)
 ) STRICT, WITHOUT ROWID;
 
@@ -117,7 +117,7 @@ CREATE TABLE study (
     id            INTEGER PRIMARY KEY,
     uid           TEXT    NOT NULL,
     experiment_id INTEGER NOT NULL UNIQUE REFERENCES experiment (id) ON DELETE CASCADE,
-    state         TEXT    NOT NULL CHECK (state IN ('open', 'exhausted', 'closed')), -- exhausted: asks no more, trials may run
+    state         TEXT    NOT NULL CHECK (state = 'open' OR state = 'exhausted' OR state = 'closed'), -- exhausted: asks no more, trials may run
     strategy      TEXT    NOT NULL,
     settings      TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),
     space         TEXT    NOT NULL CHECK (json_valid(space)),
@@ -141,7 +141,7 @@ CREATE TABLE trial (
     number        INTEGER NOT NULL CHECK (number >= 0),
     config_id     INTEGER NOT NULL REFERENCES config (id) ON DELETE RESTRICT,
     params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
-    state         TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'pruned', 'failed')),
+    state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'pruned' OR state = 'failed'),
     vals          TEXT    CHECK (json_valid(vals)),                             -- one number an objective, null for NaN
     seen          TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(seen)),       -- numbers of earlier trials still pending at the ask; the others had ended
     extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
@@ -150,7 +150,7 @@ CREATE TABLE trial (
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT '',
     UNIQUE (study_id, number),
-    CHECK ((state IN ('complete', 'pruned', 'failed')) = (ended_at_ms IS NOT NULL))
+    CHECK ((state = 'complete' OR state = 'pruned' OR state = 'failed') = (ended_at_ms IS NOT NULL))
 ) STRICT;
 -- Serves search.sql: list_pending_trials.
 CREATE INDEX trial_pending ON trial (study_id, number) WHERE state IN ('waiting', 'running');
@@ -164,7 +164,7 @@ CREATE TABLE run (
     trial_id      INTEGER REFERENCES trial (id) ON DELETE CASCADE,
     name          TEXT    NOT NULL DEFAULT '',    -- of its config: a file's stem, or a trial's number
     seed          INTEGER NOT NULL,
-    state         TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'failed', 'cancelled', 'pruned')),
+    state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'pruned'),
     value         REAL,                           -- of objective 0; NULL in a complete run means NaN
     error         TEXT,
     created_at_ms INTEGER NOT NULL,
@@ -172,7 +172,7 @@ CREATE TABLE run (
     ended_at_ms   INTEGER,
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT '',
-    CHECK ((state IN ('complete', 'failed', 'cancelled', 'pruned')) = (ended_at_ms IS NOT NULL))
+    CHECK ((state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'pruned') = (ended_at_ms IS NOT NULL))
 ) STRICT;
 -- Serves protocol.sql: list_runs, values_of_config.
 CREATE INDEX run_for_experiment ON run (experiment_id, config_id);
@@ -204,8 +204,8 @@ CREATE TABLE worker (
     -- A process that leases jobs, or another of the programs at work on this file.
     id            INTEGER PRIMARY KEY,
     uid           TEXT    NOT NULL UNIQUE,
-    kind          TEXT    NOT NULL CHECK (kind IN ('worker', 'scheduler', 'searcher', 'reporter', 'run')),
-    state         TEXT    NOT NULL CHECK (state IN ('live', 'stopped', 'lost')),
+    kind          TEXT    NOT NULL CHECK (kind = 'worker' OR kind = 'scheduler' OR kind = 'searcher' OR kind = 'reporter' OR kind = 'run'),
+    state         TEXT    NOT NULL CHECK (state = 'live' OR state = 'stopped' OR state = 'lost'),
     host          TEXT    NOT NULL,
     pid           INTEGER NOT NULL,
     process_start TEXT    NOT NULL,               -- boot id, pid namespace and start tick: tells a process from a later one of the same pid
@@ -355,7 +355,7 @@ CREATE TABLE series (
     id        INTEGER PRIMARY KEY,
     run_id    INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     metric_id INTEGER NOT NULL REFERENCES metric (id) ON DELETE RESTRICT,
-    kind      TEXT    NOT NULL CHECK (kind IN ('scalar', 'clock', 'vector', 'text')),
+    kind      TEXT    NOT NULL CHECK (kind = 'scalar' OR kind = 'clock' OR kind = 'vector' OR kind = 'text'),
     n         INTEGER NOT NULL DEFAULT 0,
     nan       INTEGER NOT NULL DEFAULT 0,
     first     REAL,
@@ -419,8 +419,8 @@ CREATE TABLE artifact (
     run_id        INTEGER REFERENCES run (id) ON DELETE CASCADE,
     attempt       INTEGER,
     name          TEXT    NOT NULL CHECK (name <> ''),
-    kind          TEXT    NOT NULL CHECK (kind IN ('file', 'figure', 'checkpoint', 'extra', 'report', 'code', 'config')),
-    role          TEXT    CHECK (role IN ('init', 'final', 'every_k', 'top_k')),        -- of a checkpoint
+    kind          TEXT    NOT NULL CHECK (kind = 'file' OR kind = 'figure' OR kind = 'checkpoint' OR kind = 'extra' OR kind = 'report' OR kind = 'code' OR kind = 'config'),
+    role          TEXT    CHECK (role = 'init' OR role = 'final' OR role = 'every_k' OR role = 'top_k'),        -- of a checkpoint
     step          INTEGER,
     value         REAL,                           -- the metric a top_k checkpoint is kept for
     blob_id       INTEGER REFERENCES blob (id) ON DELETE RESTRICT,

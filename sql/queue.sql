@@ -27,21 +27,20 @@ SELECT id, attempt, worker_id FROM job WHERE state = 'running' AND lease_until_m
 SELECT id, attempt, cancel_wanted FROM job WHERE state = 'running' AND worker_id = :worker
 
 -- name: candidate_jobs
--- What fits, best first. The index holds all that is compared.
-SELECT id, cores, gpus, memory_mib FROM job
+-- What fits, best first. The index holds all that is compared; the row is read of those that are taken.
+SELECT id, cores, gpus, memory_mib, attempt, run_id, experiment_id, stage, command, settings, time_limit_ms FROM job
 WHERE state = 'queued' AND cores <= :cores AND gpus <= :gpus AND memory_mib <= :memory_mib
 ORDER BY priority DESC, id
 LIMIT :limit
 
 -- name: claim_job
-UPDATE job SET state = 'running', attempt = attempt + 1, worker_id = :worker, lease_until_ms = :lease_until_ms,
-               changed_at_ms = :now_ms, changed_by = :who
-WHERE id = :id AND state = 'queued'
-RETURNING attempt, run_id, experiment_id, stage, command, settings, cores, gpus, memory_mib, time_limit_ms
+-- A candidate of the same transaction, so it is queued still.
+UPDATE job SET state = 'running', attempt = ?2, worker_id = ?3, lease_until_ms = ?4, changed_at_ms = ?5, changed_by = ?6
+WHERE id = ?1
 
 -- name: add_attempt
 INSERT INTO attempt (job_id, number, worker_id, state, claimed_at_ms)
-VALUES (:job, :number, :worker, 'running', :now_ms)
+VALUES (?1, ?2, ?3, 'running', ?4)
 
 -- name: start_attempt
 -- No row changes when the lease was lost.

@@ -332,67 +332,45 @@ pub fn claim(tx: &WriteTx<'_>, worker: WorkerId, want: &Want) -> Result<Vec<Clai
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let candidates: Vec<(JobId, u32, u32, i64)> = tx.all(
+    let candidates: Vec<Claimed> = tx.all(
         CANDIDATE_JOBS,
         named_params! {
             ":cores": want.room.cores, ":gpus": want.room.gpus,
             ":memory_mib": i64::try_from(want.room.memory_mib).unwrap_or(i64::MAX),
             ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
         },
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        |row| {
+            Ok(Claimed {
+                job: row.get(0)?,
+                cores: row.get(1)?,
+                gpus: row.get(2)?,
+                memory_mib: u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
+                attempt: row.get::<_, i64>(4)? + 1,
+                run: row.get(5)?,
+                experiment: row.get(6)?,
+                stage: row.get(7)?,
+                command: serde_json::from_str(row.get_ref(8)?.as_str()?).unwrap_or_default(),
+                settings: serde_json::from_str(row.get_ref(9)?.as_str()?).unwrap_or_default(),
+                time_limit_ms: row.get(10)?,
+            })
+        },
     )?;
     let (mut room, mut now, mut ahead) = (want.room, want.now, want.ahead);
     let mut claimed = Vec::with_capacity(candidates.len());
-    for (job, cores, gpus, memory_mib) in candidates {
-        let memory_mib = u64::try_from(memory_mib).unwrap_or(0);
-        if now > 0 && room.take(cores, gpus, memory_mib) {
+    for one in candidates {
+        if now > 0 && room.take(one.cores, one.gpus, one.memory_mib) {
             now -= 1;
-        } else if ahead > 0 && cores <= 1 && gpus == 0 && memory_mib == 0 {
+        } else if ahead > 0 && one.cores <= 1 && one.gpus == 0 && one.memory_mib == 0 {
             ahead -= 1;
         } else {
             continue;
         }
-        if let Some(one) = claim_one(tx, worker, job, want.lease_ms, &who)? {
-            claimed.push(one);
-        }
+        let until = tx.now_ms + want.lease_ms;
+        tx.run(CLAIM_JOB, params![one.job, one.attempt, worker, until, tx.now_ms, who])?;
+        tx.run(ADD_ATTEMPT, params![one.job, one.attempt, worker, tx.now_ms])?;
+        claimed.push(one);
     }
     Ok(claimed)
-}
-
-fn claim_one(
-    tx: &WriteTx<'_>,
-    worker: WorkerId,
-    job: JobId,
-    lease_ms: i64,
-    who: &str,
-) -> Result<Option<Claimed>> {
-    let row = tx.maybe(
-        CLAIM_JOB,
-        named_params! { ":id": job, ":worker": worker, ":lease_until_ms": tx.now_ms + lease_ms,
-        ":now_ms": tx.now_ms, ":who": who },
-        |row| {
-            Ok(Claimed {
-                job,
-                attempt: row.get(0)?,
-                run: row.get(1)?,
-                experiment: row.get(2)?,
-                stage: row.get(3)?,
-                command: serde_json::from_str(row.get_ref(4)?.as_str()?).unwrap_or_default(),
-                settings: serde_json::from_str(row.get_ref(5)?.as_str()?).unwrap_or_default(),
-                cores: row.get(6)?,
-                gpus: row.get(7)?,
-                memory_mib: u64::try_from(row.get::<_, i64>(8)?).unwrap_or(0),
-                time_limit_ms: row.get(9)?,
-            })
-        },
-    )?;
-    if let Some(claimed) = &row {
-        tx.run(
-            ADD_ATTEMPT,
-            named_params! { ":job": job, ":number": claimed.attempt, ":worker": worker, ":now_ms": tx.now_ms },
-        )?;
-    }
-    Ok(row)
 }
 
 /// Records that an attempt started; returns whether the lease still held.
