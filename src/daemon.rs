@@ -40,7 +40,7 @@ pub const SEARCHER: Turn = Turn {
 const APART: Duration = Duration::from_millis(4);
 /// Without a commit of others, a look this often: leases run out silently.
 const LOOK: Duration = Duration::from_millis(500);
-const HEARTBEAT: Duration = Duration::from_secs(10);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Takes turns until told to stop (or, with `when_dry`, until no experiment is open).
 ///
@@ -111,7 +111,7 @@ pub(crate) fn any_open(tx: &ReadTx<'_>) -> Result<bool> {
     tx.one(SQL, [], |row| row.get(0))
 }
 
-fn me(kind: WorkerKind) -> NewWorker {
+pub(crate) fn me(kind: WorkerKind) -> NewWorker {
     NewWorker {
         kind,
         host: process::host(),

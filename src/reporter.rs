@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::daemon;
 use crate::error::Result;
-use crate::id::ExperimentId;
+use crate::id::{ExperimentId, WorkerId};
+use crate::queue::{self, WorkerKind};
 use crate::report;
 use crate::store::{Open, Store, Watch};
 use crate::worker::Stop;
@@ -23,9 +24,20 @@ const WITHOUT_REPORT: &str = "SELECT e.id FROM experiment e
 /// What opening the file, rendering or storing returns.
 pub fn run(db: &Path, stop: &Stop) -> Result<()> {
     let mut store = Store::open(db, Open::Create)?;
+    let id = store.write(|tx| queue::register(tx, &daemon::me(WorkerKind::Reporter)))?.0;
+    let result = work(&mut store, id, db, stop);
+    store.write(|tx| queue::end_worker(tx, id, true))?;
+    result
+}
+
+fn work(store: &mut Store, me: WorkerId, db: &Path, stop: &Stop) -> Result<()> {
     let watch = Watch::new(db);
-    let mut seen = None;
+    let (mut seen, mut heard) = (None, Instant::now());
     loop {
+        if heard.elapsed() >= daemon::HEARTBEAT {
+            heard = Instant::now();
+            store.write(|tx| queue::keep_worker(tx, me))?;
+        }
         if stop.now.load(Ordering::Relaxed) || stop.preempt.load(Ordering::Relaxed) {
             return Ok(());
         }

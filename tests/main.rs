@@ -6,7 +6,10 @@ mod bad_input;
 mod crash_storm;
 mod first_run;
 mod jobs_are_well_behaved;
+mod programs_cooperate;
 mod readme_works;
+mod text_is_stable;
+mod toolbox_files_run;
 
 #[test]
 fn every_story_is_told() {

@@ -31,23 +31,27 @@ def simple_yaml(text, fname):
     """Read the little bit of YAML these examples use, and refuse the rest.
 
     That bit is `key: value` lines, and sections: a line `name:` with such
-    lines, indented, below it. Sections do not nest.
+    lines, indented, below it. Sections do not nest. A list is `[a, b]`, or
+    lines `- a` below its name.
     """
-    config, section = {}, None
+    config, section, empty = {}, None, None
     for number, line in enumerate(text.splitlines(), 1):
         line = (" " + line).split(" #")[0][1:].rstrip()
         if not line.strip() or line == "---":
             continue
+        if line.strip().startswith("- ") and empty:
+            place, key = empty
+            place[key] = (place[key] or []) + [scalar(line.strip()[2:])]
+            continue
         indented = line[0] == " "
         key, colon, value = line.strip().partition(":")
-        if not colon or (indented and section is None) or (indented and not value):
+        if not colon or (indented and section is None):
             raise ValueError(f"{fname}, line {number}: expected `key: value`, got {line!r}")
+        place, key = (section if indented else config), scalar(key)
+        place[key] = scalar(value) if value else {}
+        empty = None if value else (place, key)
         if not indented:
-            section = None
-        if value:
-            (config if section is None else section)[scalar(key)] = scalar(value)
-        else:
-            section = config[scalar(key)] = {}
+            section = None if value else place[key]
     return config
 
 
