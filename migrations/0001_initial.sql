@@ -264,10 +264,12 @@ CREATE INDEX job_for_claim ON job (priority DESC, id, cores, gpus, memory_mib) W
 CREATE INDEX job_leased ON job (lease_until_ms, worker_id) WHERE state = 'running';
 -- Serves queue.sql: due_jobs.
 CREATE INDEX job_due ON job (due_at_ms) WHERE state = 'waiting' AND needs = 0 AND held = 0;
--- Serves queue.sql: hold_jobs, resume_jobs, open_jobs_of_experiment.
+-- Serves queue.sql: hold_jobs, resume_jobs, open_jobs_of_experiment, count_open_jobs; lifecycle.sql: schedule_due.
 CREATE INDEX job_open ON job (experiment_id) WHERE ended_at_ms IS NULL;
 -- Serves queue.sql: jobs_of_experiment.
 CREATE INDEX job_for_experiment ON job (experiment_id) WHERE experiment_id IS NOT NULL;
+-- Serves lifecycle.sql: stage_jobs.
+CREATE INDEX job_beside ON job (experiment_id, id) WHERE stage <> 'main';
 -- Serves queue.sql: job_of_run.
 CREATE INDEX job_for_run ON job (run_id) WHERE run_id IS NOT NULL;
 -- At most one open job a key: a second add finds the first.

@@ -54,7 +54,9 @@ SELECT count(*), coalesce(sum(state = 'complete'), 0), coalesce(sum(state = 'fai
 FROM run WHERE experiment_id = :experiment
 
 -- name: stage_jobs
-SELECT id, state, error FROM job WHERE experiment_id = :experiment AND stage = :stage ORDER BY id
+-- Those before and after: the main ones may be any number.
+SELECT id, state, error FROM job INDEXED BY job_beside
+WHERE experiment_id = :experiment AND stage <> 'main' AND stage = :stage ORDER BY id
 
 -- name: has_open_study
 SELECT EXISTS (SELECT 1 FROM study WHERE experiment_id = :experiment AND state <> 'closed')
@@ -74,13 +76,13 @@ SELECT EXISTS (SELECT 1 FROM job WHERE state = 'running' AND lease_until_ms < :n
     OR EXISTS (SELECT 1 FROM experiment e
                WHERE e.state IN ('planned', 'running', 'paused') AND e.deleted_at_ms IS NULL AND e.kind <> 'log'
                  AND (e.planned = 0
-                      OR NOT EXISTS (SELECT 1 FROM job j WHERE j.experiment_id = e.id
+                      OR NOT EXISTS (SELECT 1 FROM job j INDEXED BY job_open WHERE j.experiment_id = e.id
                                      AND j.ended_at_ms IS NULL)))
 
 -- name: search_due
--- Whether the searcher's turn could change anything.
+-- Whether the searcher's turn could change anything. Begins with the open studies, however many experiments there are.
 SELECT EXISTS (
-    SELECT 1 FROM study s JOIN experiment e ON e.id = s.experiment_id
+    SELECT 1 FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
     WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL
       AND ((s.state = 'open' AND (SELECT count(*) FROM trial t WHERE t.study_id = s.id
                                   AND t.state IN ('waiting', 'running')) < s.trial_ahead)

@@ -120,17 +120,18 @@ WHERE id = :id AND state IN ('waiting', 'queued')
 UPDATE job SET cancel_wanted = 1 WHERE id = :id AND state = 'running'
 
 -- name: open_jobs_of_experiment
-SELECT id, state FROM job
+-- By the index of open jobs: an experiment may have any number that are over.
+SELECT id, state FROM job INDEXED BY job_open
 WHERE experiment_id = :experiment AND ended_at_ms IS NULL
 
 -- name: hold_jobs
-UPDATE job SET state = 'waiting', held = 1, changed_at_ms = :now_ms, changed_by = :who
+UPDATE job INDEXED BY job_open SET state = 'waiting', held = 1, changed_at_ms = :now_ms, changed_by = :who
 WHERE experiment_id = :experiment AND ended_at_ms IS NULL AND state <> 'running' AND held = 0
 
 -- name: resume_jobs
-UPDATE job SET held = 0,
-               state = CASE WHEN needs = 0 AND due_at_ms IS NULL THEN 'queued' ELSE 'waiting' END,
-               changed_at_ms = :now_ms, changed_by = :who
+UPDATE job INDEXED BY job_open
+SET held = 0, state = CASE WHEN needs = 0 AND due_at_ms IS NULL THEN 'queued' ELSE 'waiting' END,
+    changed_at_ms = :now_ms, changed_by = :who
 WHERE experiment_id = :experiment AND ended_at_ms IS NULL AND state = 'waiting' AND held = 1
 
 -- name: retry_job
@@ -140,7 +141,7 @@ UPDATE job SET state = iif(:needs > 0, 'waiting', 'queued'), needs = :needs, fai
 WHERE id = :id AND state IN ('failed', 'cancelled')
 
 -- name: count_open_jobs
-SELECT count(*) FROM job WHERE experiment_id = :experiment AND ended_at_ms IS NULL
+SELECT count(*) FROM job INDEXED BY job_open WHERE experiment_id = :experiment AND ended_at_ms IS NULL
 
 -- name: count_queued_or_running
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued') OR EXISTS (SELECT 1 FROM job WHERE state = 'running')

@@ -6,6 +6,8 @@
 
 mod control;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod model;
 mod state;
 mod worker;

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::id::{WorkerId, new_uid};
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
+use crate::words::words;
 
 use super::QUEUE;
 
@@ -13,31 +14,19 @@ const END_WORKER: &str = named(QUEUE, "end_worker");
 const LIVE_WORKERS: &str = named(QUEUE, "live_workers");
 const SILENT_WORKERS: &str = named(QUEUE, "silent_workers");
 
-/// Which program it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WorkerKind {
-    /// `mle-worker`
-    Worker,
-    /// `mle-scheduler`
-    Scheduler,
-    /// `mle-searcher`
-    Searcher,
-    /// `mle-reporter`
-    Reporter,
-    /// `mle run`, which is all of them
-    Run,
-}
-
-impl WorkerKind {
-    /// Returns the word in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            WorkerKind::Worker => "worker",
-            WorkerKind::Scheduler => "scheduler",
-            WorkerKind::Searcher => "searcher",
-            WorkerKind::Reporter => "reporter",
-            WorkerKind::Run => "run",
-        }
+words! {
+    /// Which program it is.
+    WorkerKind, "program" {
+        /// `mle-worker`
+        Worker = "worker"
+        /// `mle-scheduler`
+        Scheduler = "scheduler"
+        /// `mle-searcher`
+        Searcher = "searcher"
+        /// `mle-reporter`
+        Reporter = "reporter"
+        /// `mle run`, which is all of them
+        Run = "run"
     }
 }
 

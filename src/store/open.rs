@@ -187,6 +187,19 @@ impl Store {
         Ok(value)
     }
 
+    /// Counts the steps of SQLite's machine from now on, for tests.
+    #[cfg(test)]
+    pub(crate) fn count_steps(&mut self) -> std::sync::Arc<std::sync::atomic::AtomicU64> {
+        let steps = std::sync::Arc::<std::sync::atomic::AtomicU64>::default();
+        let counter = std::sync::Arc::clone(&steps);
+        let count = move || {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            false
+        };
+        self.connection.progress_handler(1, Some(count)).expect("a handler");
+        steps
+    }
+
     /// Returns a number that changes whenever another connection commits.
     ///
     /// # Errors
