@@ -29,8 +29,8 @@ CREATE TABLE experiment (
     name          TEXT    NOT NULL CHECK (name <> ''),
     purpose       TEXT    NOT NULL DEFAULT '',
     project       TEXT    NOT NULL DEFAULT 'default',
-    kind          TEXT    NOT NULL CHECK (kind IN ('command', 'single-config', 'multiple-configs', 'hyperparameter-search', 'log')),
-    state         TEXT    NOT NULL CHECK (state IN ('planned', 'running', 'complete', 'failed', 'cancelled', 'paused')),
+    kind          TEXT    NOT NULL CHECK (kind = 'command' OR kind = 'single-config' OR kind = 'multiple-configs' OR kind = 'hyperparameter-search' OR kind = 'log'),
+    state         TEXT    NOT NULL CHECK (state = 'planned' OR state = 'running' OR state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'paused'),
     plan          TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(plan)),       -- the checked spec
     spec_text     TEXT,                           -- the spec as the user wrote it
     spec_name     TEXT,                           -- its file name
@@ -55,7 +55,7 @@ CREATE TABLE experiment (
     deleted_at_ms INTEGER,                        -- soft: `mle protocol undelete`
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT '',
-    CHECK ((state IN ('complete', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
+    CHECK ((state = 'complete' OR state = 'failed' OR state = 'cancelled') = (ended_at_ms IS NOT NULL)),
     CHECK (state <> 'running' OR started_at_ms IS NOT NULL)
 ) STRICT;
 
@@ -99,8 +99,8 @@ CREATE TABLE objective (
     position      INTEGER NOT NULL CHECK (position >= 0),
     metric        TEXT    NOT NULL,
     goal          TEXT    NOT NULL CHECK (goal IN ('min', 'max')),
-    value_from    TEXT    NOT NULL CHECK (value_from IN ('last', 'best', 'mean')),
-    aggregate     TEXT    NOT NULL DEFAULT 'mean' CHECK (aggregate IN ('mean', 'p10', 'p25', 'p50', 'p75', 'p90')), -- over seeds
+    value_from    TEXT    NOT NULL CHECK (value_from = 'last' OR value_from = 'best' OR value_from = 'mean'),
+    aggregate     TEXT    NOT NULL DEFAULT 'mean' CHECK (aggregate = 'mean' OR aggregate = 'p10' OR aggregate = 'p25' OR aggregate = 'p50' OR aggregate = 'p75' OR aggregate = 'p90'), -- over seeds
     PRIMARY KEY (experiment_id, position)
 ) STRICT, WITHOUT ROWID;
 
@@ -116,7 +116,7 @@ CREATE TABLE study (
     id            INTEGER PRIMARY KEY,
     uid           TEXT    NOT NULL,
     experiment_id INTEGER NOT NULL UNIQUE REFERENCES experiment (id) ON DELETE CASCADE,
-    state         TEXT    NOT NULL CHECK (state IN ('open', 'exhausted', 'closed')), -- exhausted: asks no more, trials may run
+    state         TEXT    NOT NULL CHECK (state = 'open' OR state = 'exhausted' OR state = 'closed'), -- exhausted: asks no more, trials may run
     strategy      TEXT    NOT NULL,
     settings      TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),
     space         TEXT    NOT NULL CHECK (json_valid(space)),
@@ -140,7 +140,7 @@ CREATE TABLE trial (
     number        INTEGER NOT NULL CHECK (number >= 0),
     config_id     INTEGER NOT NULL REFERENCES config (id) ON DELETE RESTRICT,
     params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
-    state         TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'pruned', 'failed')),
+    state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'pruned' OR state = 'failed'),
     vals          TEXT    CHECK (json_valid(vals)),                             -- one number an objective, null for NaN
     seen          TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(seen)),       -- numbers of earlier trials still pending at the ask; the others had ended
     extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
@@ -149,7 +149,7 @@ CREATE TABLE trial (
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT '',
     UNIQUE (study_id, number),
-    CHECK ((state IN ('complete', 'pruned', 'failed')) = (ended_at_ms IS NOT NULL))
+    CHECK ((state = 'complete' OR state = 'pruned' OR state = 'failed') = (ended_at_ms IS NOT NULL))
 ) STRICT;
 
 CREATE INDEX trial_pending ON trial (study_id, number) WHERE state IN ('waiting', 'running');
@@ -163,7 +163,7 @@ CREATE TABLE run (
     trial_id      INTEGER REFERENCES trial (id) ON DELETE CASCADE,
     name          TEXT    NOT NULL DEFAULT '',    -- of its config: a file's stem, or a trial's number
     seed          INTEGER NOT NULL,
-    state         TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'failed', 'cancelled', 'pruned')),
+    state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'pruned'),
     value         REAL,                           -- of objective 0; NULL in a complete run means NaN
     error         TEXT,
     created_at_ms INTEGER NOT NULL,
@@ -171,7 +171,7 @@ CREATE TABLE run (
     ended_at_ms   INTEGER,
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT '',
-    CHECK ((state IN ('complete', 'failed', 'cancelled', 'pruned')) = (ended_at_ms IS NOT NULL))
+    CHECK ((state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'pruned') = (ended_at_ms IS NOT NULL))
 ) STRICT;
 
 CREATE INDEX run_for_experiment ON run (experiment_id, config_id);
@@ -203,8 +203,8 @@ CREATE TABLE worker (
     -- A process that leases jobs, or another of the programs at work on this file.
     id            INTEGER PRIMARY KEY,
     uid           TEXT    NOT NULL UNIQUE,
-    kind          TEXT    NOT NULL CHECK (kind IN ('worker', 'scheduler', 'searcher', 'reporter', 'run')),
-    state         TEXT    NOT NULL CHECK (state IN ('live', 'stopped', 'lost')),
+    kind          TEXT    NOT NULL CHECK (kind = 'worker' OR kind = 'scheduler' OR kind = 'searcher' OR kind = 'reporter' OR kind = 'run'),
+    state         TEXT    NOT NULL CHECK (state = 'live' OR state = 'stopped' OR state = 'lost'),
     host          TEXT    NOT NULL,
     pid           INTEGER NOT NULL,
     process_start TEXT    NOT NULL,               -- boot id, pid namespace and start tick: tells a process from a later one of the same pid
@@ -221,13 +221,15 @@ CREATE TABLE worker (
 CREATE INDEX worker_live ON worker (host) WHERE state = 'live';
 
 CREATE TABLE job (
-    -- One request for work; a worker leases it, one attempt at a time.
+    -- One request for work; a worker leases it, one attempt at a time. A job is open while ended_at_ms is NULL. Words are
+    -- compared one by one: SQLite builds a table for each IN list of each row it checks, a third of what a job costs.
     id             INTEGER PRIMARY KEY,
     uid            TEXT    NOT NULL,
     experiment_id  INTEGER REFERENCES experiment (id) ON DELETE CASCADE,
     run_id         INTEGER REFERENCES run (id) ON DELETE CASCADE,
-    stage          TEXT    NOT NULL DEFAULT 'main' CHECK (stage IN ('before', 'main', 'after')),
-    state          TEXT    NOT NULL CHECK (state IN ('waiting', 'queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    stage          TEXT    NOT NULL DEFAULT 'main' CHECK (stage = 'before' OR stage = 'main' OR stage = 'after'),
+    state          TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'queued' OR state = 'running' OR state = 'succeeded'
+                                             OR state = 'failed' OR state = 'cancelled'),
     command        TEXT    NOT NULL CHECK (json_valid(command)),                -- words, never given to a shell
     settings       TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),  -- cwd, env, activate, grace …
     priority       INTEGER NOT NULL DEFAULT 0,    -- larger goes first
@@ -252,7 +254,7 @@ CREATE TABLE job (
     changed_by     TEXT    NOT NULL DEFAULT '',
     CHECK ((state = 'running') = (lease_until_ms IS NOT NULL)),
     CHECK (state <> 'running' OR worker_id IS NOT NULL),
-    CHECK ((state IN ('succeeded', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
+    CHECK ((state = 'succeeded' OR state = 'failed' OR state = 'cancelled') = (ended_at_ms IS NOT NULL)),
     CHECK ((state = 'waiting') = (needs > 0 OR held = 1 OR due_at_ms IS NOT NULL))
 ) STRICT;
 
@@ -262,7 +264,7 @@ CREATE INDEX job_leased ON job (lease_until_ms, worker_id) WHERE state = 'runnin
 
 CREATE INDEX job_due ON job (due_at_ms) WHERE state = 'waiting' AND needs = 0 AND held = 0;
 
-CREATE INDEX job_open ON job (experiment_id) WHERE state IN ('waiting', 'queued', 'running');
+CREATE INDEX job_open ON job (experiment_id) WHERE ended_at_ms IS NULL;
 
 CREATE INDEX job_for_experiment ON job (experiment_id) WHERE experiment_id IS NOT NULL;
 
@@ -271,7 +273,7 @@ CREATE INDEX job_beside ON job (experiment_id, id) WHERE stage <> 'main';
 CREATE INDEX job_for_run ON job (run_id) WHERE run_id IS NOT NULL;
 
 CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
-    WHERE unique_key IS NOT NULL AND state IN ('waiting', 'queued', 'running');
+    WHERE unique_key IS NOT NULL AND ended_at_ms IS NULL;
 
 CREATE TABLE job_need (
     -- `job_id` waits until `needs_job_id` ended; with only_success it is cancelled when that one did not succeed.
@@ -290,7 +292,8 @@ CREATE TABLE attempt (
     job_id          INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
     number          INTEGER NOT NULL CHECK (number >= 1),
     worker_id       INTEGER NOT NULL REFERENCES worker (id) ON DELETE RESTRICT,
-    state           TEXT    NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled', 'preempted', 'lost')),
+    state           TEXT    NOT NULL CHECK (state = 'running' OR state = 'succeeded' OR state = 'failed' OR state = 'cancelled'
+                                              OR state = 'preempted' OR state = 'lost'),
     claimed_at_ms   INTEGER NOT NULL,
     started_at_ms   INTEGER,                      -- NULL: claimed, never started
     ended_at_ms     INTEGER,
@@ -353,7 +356,7 @@ CREATE TABLE series (
     id        INTEGER PRIMARY KEY,
     run_id    INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     metric_id INTEGER NOT NULL REFERENCES metric (id) ON DELETE RESTRICT,
-    kind      TEXT    NOT NULL CHECK (kind IN ('scalar', 'clock', 'vector', 'text')),
+    kind      TEXT    NOT NULL CHECK (kind = 'scalar' OR kind = 'clock' OR kind = 'vector' OR kind = 'text'),
     n         INTEGER NOT NULL DEFAULT 0,
     nan       INTEGER NOT NULL DEFAULT 0,
     first     REAL,
@@ -416,8 +419,8 @@ CREATE TABLE artifact (
     run_id        INTEGER REFERENCES run (id) ON DELETE CASCADE,
     attempt       INTEGER,
     name          TEXT    NOT NULL CHECK (name <> ''),
-    kind          TEXT    NOT NULL CHECK (kind IN ('file', 'figure', 'checkpoint', 'extra', 'report', 'code', 'config')),
-    role          TEXT    CHECK (role IN ('init', 'final', 'every_k', 'top_k')),        -- of a checkpoint
+    kind          TEXT    NOT NULL CHECK (kind = 'file' OR kind = 'figure' OR kind = 'checkpoint' OR kind = 'extra' OR kind = 'report' OR kind = 'code' OR kind = 'config'),
+    role          TEXT    CHECK (role = 'init' OR role = 'final' OR role = 'every_k' OR role = 'top_k'),        -- of a checkpoint
     step          INTEGER,
     value         REAL,                           -- the metric a top_k checkpoint is kept for
     blob_id       INTEGER REFERENCES blob (id) ON DELETE RESTRICT,

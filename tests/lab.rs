@@ -94,6 +94,14 @@ impl Lab {
         command
     }
 
+    /// This test program again, to do one hidden test of it, told the folder by a variable.
+    pub fn myself(&self, test: &str, variable: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().expect("this test's path"));
+        command.args([test, "--exact", "--quiet"]).env(variable, self.folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
     /// Runs a program to its end.
     pub fn run(&self, name: &str, args: &[&str]) -> Said {
         said(self.command(name, args).output().expect("a program"))

@@ -5,11 +5,15 @@ mod lab;
 mod bad_input;
 mod crash_storm;
 mod first_run;
+mod forty_open_at_once;
 mod jobs_are_well_behaved;
+mod many_workers;
 mod programs_cooperate;
 mod readme_works;
 mod text_is_stable;
+mod texts_are_sound;
 mod toolbox_files_run;
+mod workers_react;
 
 #[test]
 fn every_story_is_told() {
