@@ -265,7 +265,7 @@ CREATE INDEX job_leased ON job (lease_until_ms, worker_id) WHERE state = 'runnin
 -- Serves queue.sql: due_jobs.
 CREATE INDEX job_due ON job (due_at_ms) WHERE state = 'waiting' AND needs = 0 AND held = 0;
 -- Serves queue.sql: hold_jobs, resume_jobs, open_jobs_of_experiment, count_open_jobs; lifecycle.sql: schedule_due.
-CREATE INDEX job_open ON job (experiment_id) WHERE ended_at_ms IS NULL;
+CREATE INDEX job_open ON job (experiment_id) WHERE experiment_id IS NOT NULL AND ended_at_ms IS NULL;
 -- Serves queue.sql: jobs_of_experiment.
 CREATE INDEX job_for_experiment ON job (experiment_id) WHERE experiment_id IS NOT NULL;
 -- Serves lifecycle.sql: stage_jobs.
