@@ -264,7 +264,7 @@ CREATE INDEX job_leased ON job (lease_until_ms, worker_id) WHERE state = 'runnin
 
 CREATE INDEX job_due ON job (due_at_ms) WHERE state = 'waiting' AND needs = 0 AND held = 0;
 
-CREATE INDEX job_open ON job (experiment_id) WHERE ended_at_ms IS NULL;
+CREATE INDEX job_open ON job (experiment_id) WHERE experiment_id IS NOT NULL AND ended_at_ms IS NULL;
 
 CREATE INDEX job_for_experiment ON job (experiment_id) WHERE experiment_id IS NOT NULL;
 
