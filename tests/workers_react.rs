@@ -63,3 +63,25 @@ fn the_next_worker_clears_up_after_a_dead_one() {
         assert_eq!(with_variable(&["MLE_WORKER", "MLE_GUARD"], &uid), [""; 0]);
     }
 }
+
+const NESTED: &str = r#"#!/bin/sh
+echo "$MLE_ATTEMPT" >> marks
+if [ "$MLE_ATTEMPT" = 1 ]; then
+    setsid sh -c 'setsid sh -c "while :; do echo 1 >> marks; sleep 0.01; done" & sleep 100' &
+    sleep 0.2
+    exit 1
+fi
+sleep 0.5
+"#;
+
+#[test]
+fn nothing_of_an_attempt_is_at_work_when_the_next_one_begins() {
+    let lab = Lab::new();
+    lab.write("job.sh", NESTED);
+    let retry = ["--retries", "1", "--retry-delay", "0.001"];
+    let args = [&["queue", "add", "--db", "x.db"][..], &retry, &["--", "sh", "job.sh"]].concat();
+    lab.mle(&args).ok();
+    lab.run("mle-worker", &["--db", "x.db", "--when-dry"]).ok();
+    let marks = lab.read("marks");
+    assert!(marks.starts_with("1\n1\n") && marks.ends_with("1\n2\n"), "{marks}");
+}
