@@ -336,12 +336,10 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_hangs_is_given_up() {
-        let started = std::time::Instant::now();
+    fn a_program_that_never_stops_talking_is_cut_off() {
         let mut command = Command::new("sh");
         let running = start(command.args(["-c", "yes"]));
         assert_eq!(running.output().map(|bytes| bytes.len()), Some(KEPT_MAX_BYTES));
-        assert!(started.elapsed() < PATIENCE);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use crate::id::{ExperimentId, JobId, RunId};
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
-use super::{CANCEL_OPEN_JOB, FIND_OPEN_JOB_BY_KEY, JobState, QUEUE, tell_waiting};
+use super::add::FIND_OPEN_JOB_BY_KEY;
+use super::{CANCEL_OPEN_JOB, JobState, QUEUE, tell_waiting};
 
 const WANT_CANCEL: &str = named(QUEUE, "want_cancel");
 const OPEN_JOBS_OF_EXPERIMENT: &str = named(QUEUE, "open_jobs_of_experiment");

@@ -7,11 +7,12 @@
 mod job;
 pub mod line;
 mod output;
+mod watch;
 
 pub use job::Inputs;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -525,98 +526,6 @@ impl Worker {
         self.ended.push(finished);
     }
 
-    /// Kills descendants that left their group and whose job is over. They were adopted by this process.
-    fn kill_escaped(&mut self, over: Option<(JobId, i64)>) {
-        // What a killed one had started is adopted when that one is gone: look until there is none.
-        for _ in 0..200 {
-            if !self.kill_adopted(over) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    fn kill_adopted(&mut self, over: Option<(JobId, i64)>) -> bool {
-        let mut killed = false;
-        let live: HashSet<u32> = self.live.iter().map(|job| job.pid).collect();
-        let guard = self.guard.as_ref().map_or(0, Guard::pid);
-        for pid in process::children() {
-            if live.contains(&pid) || pid == guard {
-                continue;
-            }
-            let ours = process::variable_of(pid, process::WORKER_VARIABLE)
-                .is_some_and(|uid| uid == self.place.worker_uid);
-            if ours {
-                let number = |name| {
-                    process::variable_of(pid, name).and_then(|text| text.parse::<i64>().ok())
-                };
-                let of = (number("MLE_JOB").map(JobId), number("MLE_ATTEMPT"));
-                let is_over = match (of, over) {
-                    ((Some(job), Some(attempt)), Some(over)) => (job, attempt) == over,
-                    ((Some(job), Some(attempt)), None) => !self
-                        .live
-                        .iter()
-                        .any(|live| live.claimed.job == job && live.claimed.attempt == attempt),
-                    _ => over.is_none(),
-                };
-                if is_over {
-                    process::signal(pid, libc::SIGKILL);
-                    killed = true;
-                }
-                self.suspects.insert(pid);
-            } else if over.is_none()
-                && process::start_of(pid).is_none()
-                && !self.suspects.insert(pid)
-            {
-                // A zombie, seen before, that nobody else waits for.
-                process::reap(pid);
-                self.suspects.remove(&pid);
-            }
-        }
-        killed
-    }
-
-    fn watch_jobs(&mut self) {
-        let now_ms = clock::now_ms();
-        for job in &mut self.live {
-            job.check_time(now_ms);
-        }
-        let limited: Vec<u32> =
-            self.live.iter().filter(|job| job.claimed.memory_mib > 0).map(|job| job.pid).collect();
-        if !limited.is_empty() && self.last_memory.elapsed() >= Duration::from_millis(200) {
-            self.last_memory = Instant::now();
-            let sums = process::memory_of_groups(&limited);
-            for (pid, kib) in limited.into_iter().zip(sums) {
-                if let Some(job) = self.live.iter_mut().find(|job| job.pid == pid)
-                    && kib / 1024 > job.claimed.memory_mib
-                {
-                    let error = format!(
-                        "used {} MiB of memory, more than the {} MiB it asked for",
-                        kib / 1024,
-                        job.claimed.memory_mib
-                    );
-                    job.kill(AttemptState::Failed, error);
-                }
-            }
-        }
-        if self.last_sweep.elapsed() >= SWEEP {
-            self.last_sweep = Instant::now();
-            self.kill_escaped(None);
-            // A neighbour that was killed: its jobs need not wait for the end of their leases.
-            let _ = clear_host(&mut self.store);
-        }
-        // A cancel is a commit of someone else: the live jobs' leases are looked at when anything was committed.
-        if (!self.live.is_empty() || !self.ready.is_empty())
-            && let Ok(version) = self.store.data_version()
-            && self.cancel_version != Some(version)
-        {
-            self.cancel_version = Some(version);
-            if self.store.read(|tx| lifecycle::any_cancel(tx, self.id)).unwrap_or(false) {
-                let _ = self.check_leases();
-            }
-        }
-    }
-
     fn timeout_ms(&self, now_ms: i64) -> i32 {
         let mut wait = if self.live.is_empty() { 500 } else { 200 };
         if !self.ended.is_empty() {
@@ -756,9 +665,4 @@ pub fn clear_host(store: &mut Store) -> Result<()> {
     }
     process::kill_all_of(&gone.iter().map(|worker| worker.uid.clone()).collect());
     store.write(|tx| gone.iter().try_for_each(|worker| lifecycle::bury(tx, worker.id)))
-}
-
-/// Returns the absolute path of a file that may not exist yet.
-pub fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -67,11 +67,10 @@ fn callers_do_not_wait_for_a_busy_file() {
     let mut other = Store::open(&path, Open::Existing).unwrap();
     other
         .write(|_| {
-            let started = Instant::now();
+            // Nothing can be committed before this transaction ends: a caller that waited for that would never return.
             for _ in 0..10_000 {
                 log.update(&[], &[("a", 1.0)])?;
             }
-            assert!(started.elapsed() < Duration::from_secs(2));
             std::thread::sleep(Duration::from_millis(100));
             Ok(())
         })
