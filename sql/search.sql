@@ -16,9 +16,6 @@ WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL OR
 -- name: pending_trials
 SELECT id, number FROM trial WHERE study_id = :study AND state IN ('waiting', 'running') ORDER BY number
 
--- name: next_number
-SELECT coalesce(max(number), -1) + 1 FROM trial WHERE study_id = :study
-
 -- name: history
 SELECT number, params, state, vals FROM trial WHERE study_id = :study ORDER BY number
 

@@ -195,7 +195,7 @@ fn start(program: Program, matches: &clap::ArgMatches) -> Result<()> {
         }
         Program::Searcher => {
             let args = programs::SearcherArgs::from_arg_matches(matches).map_err(usage)?;
-            programs::searcher(&args, &db(&common)?)
+            programs::searcher(&args, || db(&common))
         }
         Program::Reporter => {
             let args = programs::ReporterArgs::from_arg_matches(matches).map_err(usage)?;
@@ -226,6 +226,7 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
             Ok(())
         }
         Verb::Man(args) => man(args),
+        Verb::Searcher(args) => programs::searcher(args, || db(common)),
         verb => {
             let db = db(common)?;
             match verb {
@@ -246,9 +247,8 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
                 Verb::Param(args) => log::param(args, output, &db),
                 Verb::Worker(args) => programs::worker(args, &db),
                 Verb::Scheduler(args) => programs::scheduler(args, &db),
-                Verb::Searcher(args) => programs::searcher(args, &db),
                 Verb::Doctor(args) => doctor::run(args, output, &db),
-                Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) => Ok(()),
+                Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Searcher(_) => Ok(()),
             }
         }
     }

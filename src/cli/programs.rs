@@ -1,12 +1,12 @@
 //! `mle worker`, `mle scheduler`, `mle searcher`: the same as the programs of these names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use clap::Args;
 
 use crate::daemon;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::worker::{self, Options};
 
 /// Run jobs of this file on this machine
@@ -48,11 +48,29 @@ pub struct SchedulerArgs {
 
 /// Ask the strategies of open studies for trials, and tell them results
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  mle searcher --db digits.db --when-dry")]
+#[command(
+    after_help = "Examples:\n  mle searcher --db digits.db --when-dry\n  mle searcher serve --stdio",
+    args_conflicts_with_subcommands = true
+)]
 pub struct SearcherArgs {
     /// Leave once no experiment is open
     #[arg(long)]
     pub when_dry: bool,
+    #[command(subcommand)]
+    verb: Option<SearcherVerb>,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum SearcherVerb {
+    /// Answer asks and tells in JSON lines, for programs in any language; no file is used
+    #[command(after_help = "Example:\n  \
+        echo '{\"op\":\"init\",\"space\":{\"lr\":{\"type\":\"real\",\"low\":0,\"high\":1}}}' \
+        | mle searcher serve --stdio")]
+    Serve {
+        /// Read requests from standard input and answer on standard output
+        #[arg(long, required = true)]
+        stdio: bool,
+    },
 }
 
 /// Reads a positive number of seconds.
@@ -95,10 +113,18 @@ pub fn scheduler(args: &SchedulerArgs, db: &Path) -> Result<()> {
 ///
 /// # Errors
 /// See [`daemon::run`].
-pub fn searcher(args: &SearcherArgs, db: &Path) -> Result<()> {
+pub fn searcher(args: &SearcherArgs, db: impl FnOnce() -> Result<PathBuf>) -> Result<()> {
+    if let Some(SearcherVerb::Serve { .. }) = &args.verb {
+        let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        return match crate::search::serve::serve(input, output) {
+            // Who asked has gone.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            served => served.map_err(|error| Error::io("standard input and output", error)),
+        };
+    }
     let stop = daemon::stop_on_signals()?;
     stop.when_dry.store(args.when_dry, Ordering::Relaxed);
-    daemon::run(db, &[daemon::SEARCHER], &stop)
+    daemon::run(&db()?, &[daemon::SEARCHER], &stop)
 }
 
 /// Keep reports fresh: each experiment that ends gets its report in the file

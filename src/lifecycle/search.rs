@@ -8,8 +8,10 @@ use crate::aggregate;
 use crate::error::{Error, Result};
 use crate::id::{ConfigId, ExperimentId, RunId, StudyId, TrialId, new_uid};
 use crate::protocol;
+use crate::search::engine::Engine;
+use crate::search::history::{Past, PastState};
 use crate::search::space::Space;
-use crate::search::strategy::{self, Past, PastState};
+use crate::search::strategy::Setup;
 use crate::spec::{Aggregate, Plan};
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
@@ -22,7 +24,6 @@ pub(super) const ADD_STUDY: &str = named(TEXT, "add_study");
 const SEARCH_DUE: &str = named(super::TEXT, "search_due");
 const OPEN_STUDIES: &str = named(TEXT, "open_studies");
 const PENDING_TRIALS: &str = named(TEXT, "pending_trials");
-const NEXT_NUMBER: &str = named(TEXT, "next_number");
 const HISTORY: &str = named(TEXT, "history");
 const RUNS_OF_TRIAL: &str = named(TEXT, "runs_of_trial");
 const ADD_TRIAL: &str = named(TEXT, "add_trial");
@@ -179,27 +180,19 @@ fn ask(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
         }
         return Ok(0);
     }
-    let mut number: u64 = tx.one(NEXT_NUMBER, named_params! { ":study": study.id }, |row| {
-        row.get::<_, i64>(0).map(|n| u64::try_from(n).unwrap_or(0))
-    })?;
-    let space = Space::parse(&study.space)?;
-    let mut history = history(tx, study)?;
-    let mut strategy =
-        strategy::strategy(&study.strategy, &space, &study.settings, study.seed, study.trial_max)?;
+    let mut engine = engine(tx, study)?;
     let mut asked = 0;
     while pending < study.trial_ahead {
-        let proposal = match study.trial_max {
-            Some(max) if number >= max => None,
-            _ => strategy.ask(&history, number)?,
-        };
-        let Some(params) = proposal else {
+        let left = study.trial_max.is_none_or(|max| engine.history().next_number() < max);
+        // What was at work when it was asked; all else had ended, and what ended does not change.
+        let seen: Vec<u64> =
+            engine.history().iter().filter(|past| !past.ended()).map(|past| past.number).collect();
+        let Some(Ok(next)) = left.then(|| engine.ask()).transpose()? else {
             set_state(if pending == 0 { "closed" } else { "exhausted" })?;
             asked += 1;
             break;
         };
-        enqueue(tx, study, number, &params, &history, who)?;
-        history.push(Past { number, params, state: PastState::Pending });
-        number += 1;
+        enqueue(tx, study, next.number, &next.params, &seen, who)?;
         pending += 1;
         asked += 1;
     }
@@ -211,25 +204,19 @@ fn enqueue(
     study: &Study,
     number: u64,
     params: &Map<String, Value>,
-    history: &[Past],
+    seen: &[u64],
     who: &str,
 ) -> Result<()> {
     let search = study.plan.search.as_ref();
     let config =
         search.map_or_else(|| params.clone(), |search| search.config(&study.plan.base, params));
     let config_id: ConfigId = protocol::add_config(tx, &config)?;
-    // All earlier trials were known to the strategy; all but these had ended, and what ended does not change.
-    let seen: Vec<u64> = history
-        .iter()
-        .filter(|past| past.state == PastState::Pending)
-        .map(|past| past.number)
-        .collect();
     let trial = TrialId(tx.insert(
         ADD_TRIAL,
         named_params! {
             ":uid": new_uid(), ":study": study.id, ":number": i64::try_from(number).unwrap_or(i64::MAX),
             ":config": config_id, ":params": Value::Object(params.clone()).to_string(),
-            ":seen": serde_json::to_string(&seen).unwrap_or_else(|_| "[]".into()), ":now_ms": tx.now_ms, ":who": who,
+            ":seen": serde_json::to_string(seen).unwrap_or_else(|_| "[]".into()), ":now_ms": tx.now_ms, ":who": who,
         },
     )?);
     let name = format!("trial_{number}");
@@ -239,6 +226,24 @@ fn enqueue(
         add_run_job(tx, study.experiment, &study.plan, &study.cwd, run, &config, *seed, &[], who)?;
     }
     Ok(())
+}
+
+/// Returns the study's search as the file has it.
+fn engine(tx: &ReadTx<'_>, study: &Study) -> Result<Engine> {
+    let mut engine = Engine::new(
+        &study.strategy,
+        Setup {
+            settings: study.settings.clone(),
+            trials: study.trial_max,
+            objectives: study.plan.objectives.len().max(1),
+            workers: usize::try_from(study.trial_ahead).unwrap_or(1),
+            ..Setup::new(Space::parse(&study.space)?, study.seed)
+        },
+    )?;
+    for past in history(tx, study)? {
+        engine.put(past);
+    }
+    Ok(engine)
 }
 
 fn history(tx: &ReadTx<'_>, study: &Study) -> Result<Vec<Past>> {
@@ -252,23 +257,22 @@ fn history(tx: &ReadTx<'_>, study: &Study) -> Result<Vec<Past>> {
         let params: String = row.get(1)?;
         let state: String = row.get(2)?;
         let values: Option<String> = row.get(3)?;
-        Ok(Past {
-            number: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
-            params: serde_json::from_str(&params).unwrap_or_default(),
-            state: match state.as_str() {
-                // Strategies minimise.
-                "complete" => PastState::Complete {
-                    values: numbers(values.as_deref().unwrap_or("[]"))
-                        .into_iter()
-                        .enumerate()
-                        .map(|(i, value)| value * goals.get(i).copied().unwrap_or(1.0))
-                        .collect(),
-                },
-                "failed" => PastState::Failed,
-                "pruned" => PastState::Pruned,
-                _ => PastState::Pending,
+        let number = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
+        let params = serde_json::from_str(&params).unwrap_or_default();
+        let state = match state.as_str() {
+            // Strategies minimise.
+            "complete" => PastState::Complete {
+                values: numbers(values.as_deref().unwrap_or("[]"))
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, value)| value * goals.get(i).copied().unwrap_or(1.0))
+                    .collect(),
             },
-        })
+            "failed" => PastState::Failed,
+            "pruned" => PastState::Pruned,
+            _ => PastState::Pending,
+        };
+        Ok(Past::new(number, params, state))
     })
 }
 

@@ -11,8 +11,9 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::domain::Domain;
+use super::history::History;
 use super::space::{Param, Space};
-use super::strategy::{Past, Strategy, allow_settings, whole_setting};
+use super::strategy::{Proposal, Strategy, allow_settings, whole_setting};
 use super::tree::{Axis, Tree};
 use crate::{Error, Result};
 
@@ -31,6 +32,8 @@ pub struct Grid {
 
 /// What is known of the numbers below `next`: a cache, which the history gives again.
 struct Seen {
+    /// The history it is about.
+    of: u64,
     next: u64,
     /// The place in the order up to which points were proposed.
     place: u128,
@@ -85,16 +88,14 @@ impl Grid {
         Ok(None)
     }
 
-    fn catch_up(&mut self, history: &[Past], number: u64) -> Result<()> {
-        if number < self.seen.next {
-            self.seen = Seen::start();
+    fn catch_up(&mut self, history: &History) -> Result<()> {
+        let number = history.next_number();
+        if number < self.seen.next || self.seen.of != history.id() {
+            self.seen = Seen { of: history.id(), ..Seen::start() };
         }
-        let mut past: Vec<&Past> =
-            history.iter().filter(|past| past.number >= self.seen.next).collect();
-        past.sort_by_key(|past| past.number);
         while self.seen.next < number {
             let next = self.seen.next;
-            let had = past.binary_search_by_key(&next, |past| past.number).ok().map(|at| past[at]);
+            let had = history.get(next);
             let had = had.map(|past| self.space.key(&past.params));
             let own = self.next_point(self.seen.place)?;
             match (own, had) {
@@ -117,15 +118,15 @@ impl Grid {
 }
 
 impl Strategy for Grid {
-    fn ask(&mut self, history: &[Past], number: u64) -> Result<Option<Map<String, Value>>> {
-        self.catch_up(history, number)?;
-        Ok(self.next_point(self.seen.place)?.map(|(point, _)| point))
+    fn ask(&mut self, history: &History) -> Result<Proposal> {
+        self.catch_up(history)?;
+        Ok(self.next_point(self.seen.place)?.map(|(point, _)| point).into())
     }
 }
 
 impl Seen {
     fn start() -> Seen {
-        Seen { next: 0, place: 0, foreign: HashSet::new() }
+        Seen { of: 0, next: 0, place: 0, foreign: HashSet::new() }
     }
 }
 

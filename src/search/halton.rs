@@ -7,9 +7,10 @@
 use rand_pcg::Pcg64;
 use serde_json::{Map, Value};
 
+use super::history::History;
 use super::sampler::{Points, Sampler};
 use super::space::Space;
-use super::strategy::{Past, Strategy, allow_settings};
+use super::strategy::{Proposal, Strategy, allow_settings};
 use super::stream::{Purpose, below, stream};
 use crate::{Error, Result};
 
@@ -74,8 +75,8 @@ impl Halton {
 }
 
 impl Strategy for Halton {
-    fn ask(&mut self, history: &[Past], number: u64) -> Result<Option<Map<String, Value>>> {
-        self.sampler.propose(history, number, |_| None)
+    fn ask(&mut self, history: &History) -> Result<Proposal> {
+        Ok(self.sampler.propose(history, |_| None)?.into())
     }
 }
 

@@ -4,14 +4,17 @@
 //! and seed give the same proposal in any process, so a search survives crashes and can be replayed.
 
 pub mod domain;
+pub mod engine;
 mod evaluate;
 pub mod expression;
 pub mod grid;
 pub mod halton;
+pub mod history;
 mod normal;
 mod parse;
 pub mod random;
 mod sampler;
+pub mod serve;
 pub mod sobol;
 pub mod space;
 mod start;

@@ -7,9 +7,10 @@
 
 use serde_json::{Map, Value};
 
+use super::history::{History, Past};
 use super::sampler::{Points, Sampler};
 use super::space::Space;
-use super::strategy::{Past, Strategy, allow_settings, whole_setting};
+use super::strategy::{Proposal, Strategy, allow_settings, whole_setting};
 use super::stream::{Purpose, stream, unit};
 use crate::{Error, Result};
 
@@ -58,19 +59,19 @@ impl Random {
 }
 
 impl Strategy for Random {
-    fn ask(&mut self, history: &[Past], number: u64) -> Result<Option<Map<String, Value>>> {
+    fn ask(&mut self, history: &History) -> Result<Proposal> {
         let whole = self.sampler.space();
         let narrow = |number: u64| {
             let after = *self.refine_after.iter().rev().find(|after| **after <= number)?;
             narrow(&whole, history, after, self.refine_top_k)
         };
-        self.sampler.propose(history, number, narrow)
+        Ok(self.sampler.propose(history, narrow)?.into())
     }
 }
 
 /// Returns the box around the best trials numbered below `after`, once there are enough.
-fn narrow(space: &Space, history: &[Past], after: u64, top_k: usize) -> Option<Space> {
-    let before = history.iter().filter(|past| past.number < after);
+fn narrow(space: &Space, history: &History, after: u64, top_k: usize) -> Option<Space> {
+    let before = history.trials().iter().filter(|past| past.number < after);
     let mut valued: Vec<(f64, &Past)> =
         before.filter_map(|past| Some((past.value()?, past))).collect();
     if valued.len() < top_k {

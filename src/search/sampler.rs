@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::history::History;
 use super::space::Space;
-use super::strategy::Past;
 use super::stream::{Purpose, below, stream};
 use super::tree::Tree;
 use crate::{Error, Result};
@@ -33,6 +33,8 @@ pub(crate) trait Points {
 
 /// What a strategy remembers of the numbers below `next`: a cache, which history and seed give again.
 struct Seen {
+    /// The history it is about.
+    of: u64,
     next: u64,
     place: u64,
     keys: HashSet<String>,
@@ -69,33 +71,30 @@ impl<P: Points> Sampler<P> {
     /// Returns the proposal for `number`; drawn from `narrow`, a part of the space, while that has points left.
     pub(crate) fn propose(
         &mut self,
-        history: &[Past],
-        number: u64,
+        history: &History,
         narrow: impl Fn(u64) -> Option<Space>,
     ) -> Result<Option<Map<String, Value>>> {
+        let number = history.next_number();
         if !self.chained {
             self.seen.place = number;
         } else {
-            self.catch_up(history, number, &narrow)?;
+            self.catch_up(history, &narrow)?;
         }
         Ok(self.draw(number, narrow(number))?.map(|draw| draw.point))
     }
 
     fn catch_up(
         &mut self,
-        history: &[Past],
-        number: u64,
+        history: &History,
         narrow: &impl Fn(u64) -> Option<Space>,
     ) -> Result<()> {
-        if number < self.seen.next {
-            self.seen = Seen::start();
+        let number = history.next_number();
+        if number < self.seen.next || self.seen.of != history.id() {
+            self.seen = Seen { of: history.id(), ..Seen::start() };
         }
-        let mut past: Vec<&Past> =
-            history.iter().filter(|past| past.number >= self.seen.next).collect();
-        past.sort_by_key(|past| past.number);
         while self.seen.next < number {
             let next = self.seen.next;
-            let had = past.binary_search_by_key(&next, |past| past.number).ok().map(|at| past[at]);
+            let had = history.get(next);
             let mut key = had.map(|past| self.space.key(&past.params));
             let needed = key.is_none() || P::IN_A_ROW;
             if needed && let Some(draw) = self.draw(next, narrow(next))? {
@@ -173,6 +172,6 @@ impl<P: Points> Sampler<P> {
 
 impl Seen {
     fn start() -> Seen {
-        Seen { next: 0, place: 0, keys: HashSet::new() }
+        Seen { of: 0, next: 0, place: 0, keys: HashSet::new() }
     }
 }

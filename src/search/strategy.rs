@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::grid::Grid;
 use super::halton::Halton;
+use super::history::History;
 use super::random::Random;
 use super::sobol::Sobol;
 use super::space::{Space, suggest};
@@ -13,80 +14,96 @@ use crate::{Error, Result};
 /// The strategies by name.
 pub const KNOWN: &[&str] = &["random", "grid", "sobol", "halton", "tpe"];
 
-/// How a trial stands.
+/// What a strategy answers.
 #[derive(Clone, Debug, PartialEq)]
-pub enum PastState {
-    /// Asked for, not yet valued.
-    Pending,
-    /// Valued: one number for each objective, all to be minimised. Whoever maximises hands in negated values.
-    Complete {
-        /// The objectives.
-        values: Vec<f64>,
+pub enum Proposal {
+    /// A new trial.
+    New {
+        /// Its active parameters.
+        params: Map<String, Value>,
+        /// The epochs to train, where the search has epochs.
+        epochs: Option<u64>,
     },
-    /// Crashed, or gave no number.
-    Failed,
-    /// Stopped before its end for want of promise.
-    Pruned,
+    /// An earlier trial, not at work, goes on.
+    Resume {
+        /// Its number.
+        number: u64,
+        /// The epochs to reach, counted from its beginning.
+        epochs: u64,
+    },
+    /// Nothing before a trial at work ends.
+    Wait,
+    /// Nothing is left to try.
+    Exhausted,
 }
 
-/// One earlier trial of a study.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Past {
-    /// Its number in the study, from 0.
-    pub number: u64,
-    /// Its active parameters.
-    pub params: Map<String, Value>,
-    /// How it stands.
-    pub state: PastState,
+impl From<Option<Map<String, Value>>> for Proposal {
+    fn from(params: Option<Map<String, Value>>) -> Self {
+        params.map_or(Proposal::Exhausted, |params| Proposal::New { params, epochs: None })
+    }
 }
 
-impl Past {
-    /// Returns the first objective of a complete trial, when it is a number.
-    pub fn value(&self) -> Option<f64> {
-        match &self.state {
-            PastState::Complete { values } => {
-                values.first().copied().filter(|value| value.is_finite())
-            }
-            _ => None,
+/// What a strategy is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What can be proposed.
+    pub space: Space,
+    /// The settings of the strategy.
+    pub settings: Map<String, Value>,
+    /// The seed of its random streams.
+    pub seed: u64,
+    /// How many trials will be asked for, where that is known.
+    pub trials: Option<u64>,
+    /// How many objectives each trial has, at least 1.
+    pub objectives: usize,
+    /// How many trials run at the same time, at least 1.
+    pub workers: usize,
+    /// The most epochs a trial can train, where the search has epochs.
+    pub epochs: Option<u64>,
+    /// The epochs that all trials may train together, where that is known.
+    pub epoch_budget: Option<u64>,
+}
+
+impl Setup {
+    /// Returns the setup of a search for one objective by one worker, without settings.
+    pub fn new(space: Space, seed: u64) -> Setup {
+        Setup {
+            space,
+            settings: Map::new(),
+            seed,
+            trials: None,
+            objectives: 1,
+            workers: 1,
+            epochs: None,
+            epoch_budget: None,
         }
     }
 }
 
 /// Proposes points.
 ///
-/// A strategy may keep caches, but two of them with the same space, settings and seed answer the same question alike,
-/// whatever they were asked before.
+/// A strategy may keep caches, but its answer depends on its setup and the history alone, not on what it was asked
+/// before: a search that goes on after a crash goes on as it would have.
 pub trait Strategy {
-    /// Returns the point for trial `number`, or `None` when nothing is left to try.
-    ///
-    /// `history` holds the trials asked for so far, in any order and state; those numbered `number` and above do not
-    /// count, so that a trial asked for again gets its point again.
+    /// Returns what to do for trial number [`History::next_number`].
     ///
     /// # Errors
     /// [`Error::Invalid`] when the space or the settings do not allow a proposal.
-    fn ask(&mut self, history: &[Past], number: u64) -> Result<Option<Map<String, Value>>>;
+    fn ask(&mut self, history: &History) -> Result<Proposal>;
 }
 
 /// Returns the strategy of that name; capitals do not matter.
 ///
-/// `trials` is how many will be asked for, where that is known.
-///
 /// # Errors
 /// [`Error::Invalid`] for an unknown name, an unknown or unfit setting, or a space the strategy cannot search.
-pub fn strategy(
-    name: &str,
-    space: &Space,
-    settings: &Map<String, Value>,
-    seed: u64,
-    trials: Option<u64>,
-) -> Result<Box<dyn Strategy + Send>> {
-    let space = space.clone();
+pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
+    let Setup { space, settings, seed, trials, .. } = setup.clone();
     Ok(match name.to_lowercase().as_str() {
-        "random" => Box::new(Random::new(space, settings, seed)?),
-        "grid" => Box::new(Grid::new(space, settings)?),
-        "sobol" => Box::new(Sobol::new(space, settings, seed, trials)?),
-        "halton" => Box::new(Halton::new(space, settings, seed)?),
-        "tpe" => Box::new(Tpe::new(space, settings, seed)?),
+        "random" => Box::new(Random::new(space, &settings, seed)?),
+        "grid" => Box::new(Grid::new(space, &settings)?),
+        "sobol" => Box::new(Sobol::new(space, &settings, seed, trials)?),
+        "halton" => Box::new(Halton::new(space, &settings, seed)?),
+        "tpe" => Box::new(Tpe::new(space, &settings, seed)?),
         other => {
             let error = Error::invalid("strategy", format!("\"{name}\" is not known"))
                 .with_hint(format!("strategies are {}", KNOWN.join(", ")));

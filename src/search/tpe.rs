@@ -15,11 +15,12 @@ use rand_pcg::Pcg64;
 use serde_json::{Map, Value};
 
 use super::domain::{Domain, ListKind};
+use super::history::{History, Past, PastState};
 use super::normal;
 use super::sampler::Sampler;
 use super::space::Space;
 use super::start::Start;
-use super::strategy::{Past, PastState, Strategy, allow_settings, whole_setting};
+use super::strategy::{Proposal, Strategy, allow_settings, whole_setting};
 use super::stream::{Purpose, below, stream, unit};
 use crate::Result;
 
@@ -106,11 +107,11 @@ impl Tpe {
 }
 
 impl Strategy for Tpe {
-    fn ask(&mut self, history: &[Past], number: u64) -> Result<Option<Map<String, Value>>> {
-        let mut past: Vec<&Past> = history.iter().filter(|past| past.number < number).collect();
-        past.sort_by_key(|past| past.number);
+    fn ask(&mut self, history: &History) -> Result<Proposal> {
+        let number = history.next_number();
+        let past: Vec<&Past> = history.trials().iter().collect();
         if number < self.startup || !past.iter().any(|past| past.value().is_some()) {
-            return self.start.propose(history, number, |_| None);
+            return Ok(self.start.propose(history, |_| None)?.into());
         }
         let (good, bad) = self.split(&past);
         let (good, bad) = (self.model(&good), self.model(&bad));
@@ -133,10 +134,10 @@ impl Strategy for Tpe {
                 }
             }
             if let Some((_, point)) = best {
-                return Ok(Some(point));
+                return Ok(Some(point).into());
             }
         }
-        self.start.propose(history, number, |_| None)
+        Ok(self.start.propose(history, |_| None)?.into())
     }
 }
 

@@ -7,8 +7,9 @@ mod spaces;
 
 use serde_json::{Map, Value, json};
 
+use super::history::{History, Past, PastState};
 use super::space::Space;
-use super::strategy::{Past, PastState, Strategy, strategy};
+use super::strategy::{Proposal, Setup, Strategy, strategy};
 
 /// A space with every kind of parameter and two levels of conditions.
 fn every_kind() -> Space {
@@ -41,12 +42,25 @@ fn settings(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap()
 }
 
+fn setup(space: &Space, settings: &Map<String, Value>, seed: u64) -> Setup {
+    Setup { settings: settings.clone(), ..Setup::new(space.clone(), seed) }
+}
+
 fn make(name: &str, space: &Space, seed: u64) -> Box<dyn Strategy + Send> {
-    strategy(name, space, &Map::new(), seed, None).unwrap()
+    strategy(name, &Setup::new(space.clone(), seed)).unwrap()
 }
 
 fn complete(number: u64, params: Map<String, Value>, value: f64) -> Past {
-    Past { number, params, state: PastState::Complete { values: vec![value] } }
+    Past::new(number, params, PastState::Complete { values: vec![value] })
+}
+
+/// Asks for the next new point.
+fn ask(strategy: &mut dyn Strategy, history: &History) -> Option<Map<String, Value>> {
+    match strategy.ask(history).unwrap() {
+        Proposal::New { params, .. } => Some(params),
+        Proposal::Exhausted => None,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Asks `trials` times and values each with `loss`.
@@ -54,12 +68,12 @@ fn run(
     strategy: &mut dyn Strategy,
     trials: u64,
     loss: impl Fn(&Map<String, Value>) -> f64,
-) -> Vec<Past> {
-    let mut history = Vec::new();
+) -> History {
+    let mut history = History::new();
     for number in 0..trials {
-        let Some(point) = strategy.ask(&history, number).unwrap() else { break };
+        let Some(point) = ask(strategy, &history) else { break };
         let value = loss(&point);
-        history.push(complete(number, point, value));
+        history.put(complete(number, point, value));
     }
     history
 }

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{finite, make, run, settings};
+use super::{ask, finite, make, run, settings, setup};
+use crate::search::history::{History, Past, PastState};
 use crate::search::space::Space;
-use crate::search::strategy::{Past, PastState, strategy};
+use crate::search::strategy::strategy;
 
 /// Strategies that must beat random search.
 const MODELS: &[&str] = &["tpe"];
@@ -115,8 +116,8 @@ fn running_trials_keep_proposals_apart() {
         let mut history = run(&mut *make(name, &space, 1), 30, sphere);
         let mut strategy = make(name, &space, 1);
         for number in 30..38 {
-            let params = strategy.ask(&history, number).unwrap().unwrap();
-            history.push(Past { number, params, state: PastState::Pending });
+            let params = ask(&mut *strategy, &history).unwrap();
+            history.put(Past::new(number, params, PastState::Pending));
         }
         let asked: Vec<Vec<f64>> = history[30..].iter().map(|past| place(&past.params)).collect();
         for (at, one) in asked.iter().enumerate() {
@@ -133,15 +134,15 @@ fn a_region_that_fails_is_left() {
     let space = box_of(2, 0.0, 1.0);
     for name in MODELS {
         let mut strategy = make(name, &space, 2);
-        let mut history: Vec<Past> = Vec::new();
+        let mut history = History::new();
         for number in 0..60 {
-            let params = strategy.ask(&history, number).unwrap().unwrap();
+            let params = ask(&mut *strategy, &history).unwrap();
             let p = place(&params);
             let state = match p[0] < 0.5 {
                 true => PastState::Failed,
                 false => PastState::Complete { values: vec![p[0] + p[1]] },
             };
-            history.push(Past { number, params, state });
+            history.put(Past::new(number, params, state));
         }
         let failed = history[20..].iter().filter(|past| past.state == PastState::Failed).count();
         assert!(failed < 20, "{name}: {failed} of 40");
@@ -159,11 +160,11 @@ fn nothing_but_failures_and_nan_is_survived() {
             PastState::Complete { values: vec![] },
         ] {
             let mut strategy = make(name, &training_space(), 2);
-            let mut history: Vec<Past> = Vec::new();
+            let mut history = History::new();
             for number in 0..25 {
-                let params = strategy.ask(&history, number).unwrap().unwrap();
+                let params = ask(&mut *strategy, &history).unwrap();
                 assert!(training_space().contains(&params), "{name}");
-                history.push(Past { number, params, state: state.clone() });
+                history.put(Past::new(number, params, state.clone()));
             }
         }
     }
@@ -182,7 +183,7 @@ fn a_model_exhausts_a_finite_space() {
 fn models_meet_constraints() {
     let space = box_of(2, 0.0, 1.0).with_constraints(vec!["x0 + x1 > 1".into()]).unwrap();
     for name in MODELS {
-        for past in run(&mut *make(name, &space, 4), 40, sphere) {
+        for past in run(&mut *make(name, &space, 4), 40, sphere).iter() {
             assert!(space.contains(&past.params), "{name}");
         }
     }
@@ -192,5 +193,5 @@ fn models_meet_constraints() {
 fn settings_of_models_are_checked() {
     let space = box_of(1, 0.0, 1.0);
     let wrong = settings(json!({"startup": 0}));
-    assert!(strategy("tpe", &space, &wrong, 0, None).is_err());
+    assert!(strategy("tpe", &setup(&space, &wrong, 0)).is_err());
 }

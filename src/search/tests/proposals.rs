@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{complete, every_kind, finite, make, run, settings};
+use super::{ask, complete, every_kind, finite, make, run, settings, setup};
+use crate::search::history::{History, Past, PastState};
 use crate::search::space::Space;
-use crate::search::strategy::{KNOWN, Past, PastState, strategy};
+use crate::search::strategy::{KNOWN, Setup, strategy};
 
 fn with_bins() -> Map<String, Value> {
     settings(json!({"bins": 3}))
@@ -18,11 +19,12 @@ fn every_strategy_stays_inside_and_forgets_nothing_by_restarting() {
     for space in [every_kind(), finite()] {
         for name in KNOWN {
             let own = if *name == "grid" { with_bins() } else { Map::new() };
-            let make = || strategy(name, &space, &own, 7, Some(40)).unwrap();
+            let setup = Setup { trials: Some(40), ..setup(&space, &own, 7) };
+            let make = || strategy(name, &setup).unwrap();
             let history = run(&mut *make(), 40, |point| point.len() as f64);
-            for past in &history {
+            for past in &*history {
                 space.check(&past.params).unwrap();
-                let fresh = make().ask(&history, past.number).unwrap().unwrap();
+                let fresh = ask(&mut *make(), &history.until(past.number)).unwrap();
                 assert_eq!(fresh, past.params, "{name}");
             }
         }
@@ -33,13 +35,11 @@ fn every_strategy_stays_inside_and_forgets_nothing_by_restarting() {
 fn the_order_and_the_state_of_earlier_trials_do_not_matter() {
     for name in ["random", "sobol", "halton", "grid"] {
         let history = run(&mut *make(name, &finite(), 3), 6, |_| 0.0);
-        let mut shuffled: Vec<Past> = history.iter().rev().cloned().collect();
-        for past in &mut shuffled {
-            past.state = PastState::Pending;
-        }
-        let one = make(name, &finite(), 3).ask(&history, 6).unwrap();
-        assert_eq!(make(name, &finite(), 3).ask(&shuffled, 6).unwrap(), one, "{name}");
-        assert_eq!(make(name, &finite(), 3).ask(&[], 6).unwrap(), one, "{name}");
+        let pending = |past: &Past| Past { state: PastState::Pending, ..past.clone() };
+        let shuffled: History = history.iter().rev().map(pending).collect();
+        let one = ask(&mut *make(name, &finite(), 3), &history);
+        assert_eq!(ask(&mut *make(name, &finite(), 3), &shuffled), one, "{name}");
+        assert_eq!(ask(&mut *make(name, &finite(), 3), &History::new().until(6)), one, "{name}");
     }
 }
 
@@ -63,10 +63,10 @@ fn a_trial_of_ones_own_is_not_proposed_again() {
     let own = settings(json!({"a": 1, "b": "y"}));
     for name in KNOWN {
         let mut strategy = make(name, &finite(), 5);
-        let mut history = vec![complete(0, own.clone(), 0.0)];
-        while let Some(point) = strategy.ask(&history, history.len() as u64).unwrap() {
+        let mut history: History = [complete(0, own.clone(), 0.0)].into_iter().collect();
+        while let Some(point) = ask(&mut *strategy, &history) {
             assert_ne!(point, own, "{name}");
-            history.push(complete(history.len() as u64, point, 0.0));
+            history.put(complete(history.next_number(), point, 0.0));
         }
         assert_eq!(history.len(), 9, "{name}");
     }
@@ -114,7 +114,7 @@ fn bins_follow_the_prior() {
     let bell = json!({"type": "real", "prior": "normal", "mean": 0, "std": 1, "bins": 3});
     assert_eq!(values(bell.clone()).as_array().unwrap()[1], json!(0.0));
     let no_bins = Space::parse(&json!({"x": {"type": "real", "low": 0, "high": 1}})).unwrap();
-    let error = strategy("grid", &no_bins, &Map::new(), 0, None).map(|_| ()).unwrap_err();
+    let error = strategy("grid", &Setup::new(no_bins.clone(), 0)).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("parameter x: is a real without bins"));
     assert!(no_bins.grid_size().is_err());
 }
@@ -124,7 +124,7 @@ fn the_coarse_order_is_spread_at_every_stop_and_complete_at_the_end() {
     let axis = json!({"type": "integer", "low": 0, "high": 9});
     let space = Space::parse(&json!({"x": axis, "y": axis, "z": axis})).unwrap();
     let coarse = settings(json!({"order": "coarse"}));
-    let mut grid = strategy("grid", &space, &coarse, 0, None).unwrap();
+    let mut grid = strategy("grid", &setup(&space, &coarse, 0)).unwrap();
     let history = run(&mut *grid, 2000, |_| 0.0);
     let keys: HashSet<String> = history.iter().map(|past| space.key(&past.params)).collect();
     assert_eq!((history.len(), keys.len()), (1000, 1000));
@@ -138,7 +138,7 @@ fn the_coarse_order_is_spread_at_every_stop_and_complete_at_the_end() {
         assert!(discrepancy(&ours) < discrepancy(&theirs), "{count}");
     }
     let wrong = settings(json!({"order": "fine"}));
-    assert!(strategy("grid", &space, &wrong, 0, None).is_err());
+    assert!(strategy("grid", &setup(&space, &wrong, 0)).is_err());
 }
 
 /// The centred L2 discrepancy (Hickernell 1998), squared.
@@ -186,13 +186,14 @@ fn the_bounds_of_sobol_are_told() {
     let names = (0..300).map(|i| (format!("x{i}"), axis.clone()));
     let wide = Space::parse(&Value::Object(names.collect())).unwrap();
     let refused = |space: &Space, trials| {
-        strategy("sobol", space, &Map::new(), 0, trials).map(|_| ()).unwrap_err().to_string()
+        let setup = Setup { trials, ..Setup::new(space.clone(), 0) };
+        strategy("sobol", &setup).map(|_| ()).unwrap_err().to_string()
     };
     assert!(refused(&wide, None).contains("has 256 dimensions, the space has 300"));
     assert!(refused(&every_kind(), Some(70_000)).contains("65536 points"));
-    let late = make("sobol", &every_kind(), 0).ask(&[], 65_536).unwrap_err();
+    let late = make("sobol", &every_kind(), 0).ask(&History::new().until(65_536)).unwrap_err();
     assert!(late.to_string().contains("65536 points"));
-    assert!(strategy("halton", &wide, &Map::new(), 0, None).is_err());
+    assert!(strategy("halton", &Setup::new(wide, 0)).is_err());
 }
 
 #[test]
@@ -210,11 +211,11 @@ fn constraints_are_met_or_refused() {
     for name in ["random", "sobol", "halton"] {
         let history = run(&mut *make(name, &space("hidden % heads == 0"), 2), 30, |_| 0.0);
         assert_eq!(history.len(), 30);
-        for past in history {
+        for past in history.iter() {
             let (hidden, heads) = (&past.params["hidden"], &past.params["heads"]);
             assert_eq!(hidden.as_i64().unwrap() % heads.as_i64().unwrap(), 0);
         }
-        let error = make(name, &space("lr > 2"), 2).ask(&[], 0).unwrap_err().to_string();
+        let error = make(name, &space("lr > 2"), 2).ask(&History::new()).unwrap_err().to_string();
         assert!(error.contains("none of 10000 draws"), "{error}");
     }
 }
@@ -227,7 +228,7 @@ fn random_search_refines_around_its_best() {
     }))
     .unwrap();
     let own = settings(json!({"refine_after": [20, 40], "refine_top_k": 3}));
-    let mut random = strategy("random", &space, &own, 1, None).unwrap();
+    let mut random = strategy("random", &setup(&space, &own, 1)).unwrap();
     let history = run(&mut *random, 60, |p| (p["x"].as_f64().unwrap() - 0.3).abs());
     let spread = |part: &[Past]| {
         let x = || part.iter().map(|past| past.params["x"].as_f64().unwrap());
@@ -237,20 +238,20 @@ fn random_search_refines_around_its_best() {
     assert!(spread(&history[20..40]) < 0.3);
     assert!(spread(&history[40..]) < spread(&history[20..40]));
     let wrong = settings(json!({"refine_top_k": 3}));
-    assert!(strategy("random", &space, &wrong, 1, None).is_err());
+    assert!(strategy("random", &setup(&space, &wrong, 1)).is_err());
 }
 
 #[test]
 fn unknown_names_and_settings_are_refused_with_a_guess() {
     let refused = |name: &str, own: Value| {
-        let error = strategy(name, &finite(), &settings(own), 0, None).map(|_| ()).unwrap_err();
+        let error = strategy(name, &setup(&finite(), &settings(own), 0)).map(|_| ()).unwrap_err();
         format!("{error} {}", error.hint().unwrap())
     };
     assert!(refused("radnom", json!({})).contains("did you mean \"random\""));
     assert!(refused("simplex", json!({})).contains("random, grid"));
     assert!(refused("random", json!({"refine_afer": 3})).contains("did you mean \"refine_after\""));
     assert!(refused("halton", json!({"x": 3})).contains("it has no settings"));
-    assert!(strategy("Random", &finite(), &Map::new(), 0, None).is_ok());
+    assert!(strategy("Random", &Setup::new(finite(), 0)).is_ok());
 }
 
 /// Proposals of saved searches: a change here changes every search people have.
@@ -305,9 +306,10 @@ proptest! {
     fn any_seed_and_number_is_inside(seed: u64, number in 0u64..60_000) {
         let space = every_kind();
         for name in ["random", "sobol", "halton"] {
-            let point = make(name, &space, seed).ask(&[], number).unwrap().unwrap();
+            let history = History::new().until(number);
+            let point = ask(&mut *make(name, &space, seed), &history).unwrap();
             prop_assert!(space.contains(&point));
-            prop_assert_eq!(make(name, &space, seed).ask(&[], number).unwrap().unwrap(), point);
+            prop_assert_eq!(ask(&mut *make(name, &space, seed), &history).unwrap(), point);
         }
     }
 }

@@ -1,0 +1,115 @@
+//! A search in memory: a strategy, the trials so far, and what is asked and told.
+//!
+//! Objectives are minimised here; whoever maximises negates on the way in and out.
+
+use serde_json::{Map, Value};
+
+use super::history::{History, Past, PastState};
+use super::space::Space;
+use super::strategy::{Proposal, Setup, Strategy, strategy};
+use crate::{Error, Result};
+
+/// A search in memory.
+pub struct Engine {
+    setup: Setup,
+    strategy: Box<dyn Strategy + Send>,
+    history: History,
+}
+
+/// What to train next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The number of the trial.
+    pub number: u64,
+    /// Its active parameters.
+    pub params: Map<String, Value>,
+    /// The epochs to reach, counted from its beginning, where the search has epochs.
+    pub epochs: Option<u64>,
+    /// Says whether the trial was at work before and goes on from where it stopped.
+    pub resumed: bool,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Its state; never pending.
+    pub state: PastState,
+    /// The first objective after each epoch so far; empty where the search has no epochs.
+    pub curve: Vec<f64>,
+}
+
+impl Engine {
+    /// Returns a search with the strategy of that name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as of [`strategy`].
+    pub fn new(name: &str, setup: Setup) -> Result<Engine> {
+        Ok(Engine { strategy: strategy(name, &setup)?, setup, history: History::new() })
+    }
+
+    /// Returns the space.
+    pub fn space(&self) -> &Space {
+        &self.setup.space
+    }
+
+    /// Returns the trials so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Adds a trial that was not asked for here: one of a file, or of a person.
+    pub fn put(&mut self, past: Past) {
+        self.history.put(past);
+    }
+
+    /// Asks for what to train next and takes it as begun; `Err` holds why there is nothing: [`Proposal::Wait`] or
+    /// [`Proposal::Exhausted`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as of [`Strategy::ask`].
+    pub fn ask(&mut self) -> Result<std::result::Result<Asked, Proposal>> {
+        match self.strategy.ask(&self.history)? {
+            Proposal::New { params, epochs } => {
+                let number = self.history.next_number();
+                let mut past = Past::new(number, params.clone(), PastState::Pending);
+                past.epochs = epochs;
+                self.history.put(past);
+                Ok(Ok(Asked { number, params, epochs, resumed: false }))
+            }
+            Proposal::Resume { number, epochs } => {
+                let mut params = None;
+                self.history.change(number, |past| {
+                    past.state = PastState::Pending;
+                    past.epochs = Some(epochs);
+                    params = Some(past.params.clone());
+                });
+                let params = params.ok_or_else(|| no_trial(number))?;
+                Ok(Ok(Asked { number, params, epochs: Some(epochs), resumed: true }))
+            }
+            nothing => Ok(Err(nothing)),
+        }
+    }
+
+    /// Takes in how a trial ended.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a trial that was never asked for, or values that are not one for each objective.
+    pub fn tell(&mut self, number: u64, told: Told) -> Result<()> {
+        if let PastState::Complete { values } = &told.state
+            && values.len() != self.setup.objectives
+        {
+            let (has, wants) = (values.len(), self.setup.objectives);
+            let why = format!("has {has} values, the study has {wants} objectives");
+            return Err(Error::invalid(format!("trial {number}"), why));
+        }
+        let found = self.history.change(number, |past| {
+            past.state = told.state;
+            past.curve = told.curve;
+        });
+        if found { Ok(()) } else { Err(no_trial(number)) }
+    }
+}
+
+fn no_trial(number: u64) -> Error {
+    Error::invalid(format!("trial {number}"), "was never asked for")
+}

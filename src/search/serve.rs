@@ -1,0 +1,238 @@
+//! Ask and tell in JSON lines: one request a line, one reply a line, for programs in any language.
+//!
+//! | request | reply |
+//! |---|---|
+//! | `{"op": "init", "protocol": 1, "space": …, "objectives": [{"name": …, "direction": "minimize"}], "budget": 100, "seed": 3, "workers": 1, "max_epoch": null, "epoch_budget": null, "options": {"algorithm": "auto", …}}` | `{"ok": true, "name": "auto"}` |
+//! | `{"op": "ask", "n": 1}` | `{"trials": [{"id": 0, "params": {…}}]}`, each with `"epoch"` where the search has epochs; fewer trials with `"wait": true` or `"exhausted": true` |
+//! | `{"op": "tell", "trials": [{"id": 0, "values": [0.31], "status": "ok"}]}` | `{"ok": true}`; `"status"` may be `failed` or `pruned`, `"curve"` has a number for each epoch |
+//! | `{"op": "quit"}` | none |
+//!
+//! Numbers that are no JSON numbers are written `null`, `"nan"`, `"inf"` or `"-inf"`. A request that cannot be met is
+//! answered `{"error": …}` and changes nothing.
+
+use std::io::{BufRead, Write};
+
+use serde_json::{Map, Value, json};
+
+use super::engine::{Engine, Told};
+use super::history::PastState;
+use super::space::Space;
+use super::strategy::{Proposal, Setup};
+use crate::{Error, Result};
+
+/// The strategy of a request that names none.
+const STRATEGY: &str = "tpe";
+
+/// Answers requests until the input ends or one says to quit.
+///
+/// # Errors
+/// [`std::io::Error`] when a line cannot be read or written.
+pub fn serve(input: impl BufRead, mut output: impl Write) -> std::io::Result<()> {
+    let mut session: Option<Session> = None;
+    for line in input.lines() {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let reply = match answer(&mut session, &line) {
+            Ok(Some(reply)) => reply,
+            Ok(None) => break,
+            Err(error) => {
+                let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                json!({"error": format!("{error}{hint}")})
+            }
+        };
+        writeln!(output, "{reply}")?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+struct Session {
+    engine: Engine,
+    /// For each objective 1 to minimise, -1 to maximise.
+    signs: Vec<f64>,
+}
+
+fn answer(session: &mut Option<Session>, line: &str) -> Result<Option<Value>> {
+    let request: Map<String, Value> = serde_json::from_str(line)
+        .map_err(|error| Error::invalid("request", format!("is no JSON object: {error}")))?;
+    match request.get("op").and_then(Value::as_str) {
+        Some("init") => {
+            let (name, new) = Session::new(&request)?;
+            *session = Some(new);
+            Ok(Some(json!({"ok": true, "name": name})))
+        }
+        Some("quit") => Ok(None),
+        Some(op @ ("ask" | "tell")) => {
+            let session = session
+                .as_mut()
+                .ok_or_else(|| Error::invalid("op", format!("{op} comes before init")))?;
+            let reply = if op == "ask" { session.ask(&request) } else { session.tell(&request) };
+            reply.map(Some)
+        }
+        _ => {
+            let why = format!("{} is not known", request.get("op").unwrap_or(&Value::Null));
+            Err(Error::invalid("op", why).with_hint("requests are init, ask, tell and quit"))
+        }
+    }
+}
+
+impl Session {
+    fn new(request: &Map<String, Value>) -> Result<(String, Session)> {
+        if let Some(other) = request.get("protocol").filter(|version| **version != json!(1)) {
+            return Err(Error::invalid("protocol", format!("{other} is not known, 1 is")));
+        }
+        let mut settings = match request.get("options") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(options)) => options.clone(),
+            Some(other) => return Err(Error::invalid("options", format!("{other} is no object"))),
+        };
+        let name = match settings.shift_remove("algorithm") {
+            None => STRATEGY.to_string(),
+            Some(Value::String(name)) => name,
+            Some(other) => return Err(Error::invalid("algorithm", format!("{other} is no name"))),
+        };
+        let signs = match request.get("objectives") {
+            None | Some(Value::Null) => vec![1.0],
+            Some(Value::Array(objectives)) if !objectives.is_empty() => {
+                objectives.iter().map(sign).collect::<Result<_>>()?
+            }
+            Some(other) => {
+                return Err(Error::invalid("objectives", format!("{other} is no list of some")));
+            }
+        };
+        let space = request.get("space").ok_or_else(|| Error::invalid("space", "is missing"))?;
+        let space = Space::parse(space)?.with_constraints(texts(request, "constraints")?)?;
+        let setup = Setup {
+            settings,
+            trials: whole(request, "budget")?,
+            objectives: signs.len(),
+            workers: whole(request, "workers")?
+                .map_or(1, |n| usize::try_from(n).unwrap_or(1))
+                .max(1),
+            epochs: whole(request, "max_epoch")?,
+            epoch_budget: whole(request, "epoch_budget")?,
+            ..Setup::new(space, whole(request, "seed")?.unwrap_or(0))
+        };
+        let engine = Engine::new(&name, setup)?;
+        Ok((name, Session { engine, signs }))
+    }
+
+    fn ask(&mut self, request: &Map<String, Value>) -> Result<Value> {
+        let mut trials = Vec::new();
+        for _ in 0..whole(request, "n")?.unwrap_or(1) {
+            match self.engine.ask()? {
+                Ok(asked) => {
+                    let mut trial = json!({"id": asked.number, "params": asked.params});
+                    if let Some(epochs) = asked.epochs {
+                        trial["epoch"] = json!(epochs);
+                    }
+                    trials.push(trial);
+                }
+                Err(Proposal::Exhausted) => {
+                    return Ok(json!({"trials": trials, "exhausted": true}));
+                }
+                Err(_) => return Ok(json!({"trials": trials, "wait": true})),
+            }
+        }
+        Ok(json!({ "trials": trials }))
+    }
+
+    /// Takes in all trials of the request, or none.
+    fn tell(&mut self, request: &Map<String, Value>) -> Result<Value> {
+        let Some(Value::Array(trials)) = request.get("trials") else {
+            return Err(Error::invalid("trials", "is no list"));
+        };
+        let told = trials.iter().map(|trial| self.told(trial)).collect::<Result<Vec<_>>>()?;
+        for (number, told) in told {
+            self.engine.tell(number, told)?;
+        }
+        Ok(json!({"ok": true}))
+    }
+
+    fn told(&self, trial: &Value) -> Result<(u64, Told)> {
+        let number = trial.get("id").and_then(Value::as_u64);
+        let number = number.ok_or_else(|| Error::invalid("id", format!("{trial} has none")))?;
+        let what = || format!("trial {number}");
+        if self.engine.history().get(number).is_none() {
+            return Err(Error::invalid(what(), "was never asked for"));
+        }
+        let list = |key: &str| match trial.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(list)) => list
+                .iter()
+                .map(|value| {
+                    number_of(value)
+                        .ok_or_else(|| Error::invalid(what(), format!("{value} is no number")))
+                })
+                .collect::<Result<Vec<f64>>>()
+                .map(Some),
+            Some(other) => Err(Error::invalid(what(), format!("{key} {other} is no list"))),
+        };
+        let mut curve = list("curve")?.unwrap_or_default();
+        curve.iter_mut().for_each(|value| *value *= self.signs[0]);
+        let state = match (trial.get("status").and_then(Value::as_str), list("values")?) {
+            (None | Some("ok"), Some(values)) if values.len() == self.signs.len() => {
+                let values = values.iter().zip(&self.signs).map(|(v, sign)| v * sign).collect();
+                PastState::Complete { values }
+            }
+            (None | Some("ok"), values) => {
+                let (has, wants) = (values.map_or(0, |values| values.len()), self.signs.len());
+                let why = format!("has {has} values, the study has {wants} objectives");
+                return Err(Error::invalid(what(), why));
+            }
+            (Some("failed"), _) => PastState::Failed,
+            (Some("pruned"), _) => PastState::Pruned,
+            (Some(other), _) => {
+                return Err(Error::invalid(what(), format!("status \"{other}\" is not known"))
+                    .with_hint("a status is ok, failed or pruned"));
+            }
+        };
+        Ok((number, Told { state, curve }))
+    }
+}
+
+fn sign(objective: &Value) -> Result<f64> {
+    match objective.get("direction").and_then(Value::as_str) {
+        None | Some("minimize") => Ok(1.0),
+        Some("maximize") => Ok(-1.0),
+        Some(other) => Err(Error::invalid("direction", format!("\"{other}\" is not known"))
+            .with_hint("a direction is minimize or maximize")),
+    }
+}
+
+fn number_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::Null => Some(f64::NAN),
+        Value::String(text) => match text.as_str() {
+            "nan" => Some(f64::NAN),
+            "inf" => Some(f64::INFINITY),
+            "-inf" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn whole(request: &Map<String, Value>, key: &str) -> Result<Option<u64>> {
+    match request.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(number) => Ok(Some(number)),
+            None => Err(Error::invalid(key, format!("{value} is no whole number"))),
+        },
+    }
+}
+
+fn texts(request: &Map<String, Value>, key: &str) -> Result<Vec<String>> {
+    let list = match request.get(key) {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(list)) => {
+            list.iter().map(|text| text.as_str().map(String::from)).collect()
+        }
+        Some(_) => None,
+    };
+    list.ok_or_else(|| Error::invalid(key, "is no list of texts"))
+}
