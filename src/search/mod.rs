@@ -7,6 +7,7 @@ pub mod domain;
 pub mod engine;
 mod evaluate;
 pub mod expression;
+pub mod fidelity;
 pub mod grid;
 pub mod halton;
 pub mod history;

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::fidelity::asha::Asha;
+use super::fidelity::brackets::Brackets;
 use super::grid::Grid;
 use super::halton::Halton;
 use super::history::History;
@@ -12,7 +14,11 @@ use super::tpe::Tpe;
 use crate::{Error, Result};
 
 /// The strategies by name.
-pub const KNOWN: &[&str] = &["random", "grid", "sobol", "halton", "tpe"];
+pub const KNOWN: &[&str] =
+    &["random", "grid", "sobol", "halton", "tpe", "halving", "hyperband", "asha", "bohb"];
+
+/// Those among them that decide how many epochs a trial trains, and so need to know the most.
+pub const WITH_EPOCHS: &[&str] = &["halving", "hyperband", "asha", "bohb"];
 
 /// What a strategy answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +110,9 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "sobol" => Box::new(Sobol::new(space, &settings, seed, trials)?),
         "halton" => Box::new(Halton::new(space, &settings, seed)?),
         "tpe" => Box::new(Tpe::new(space, &settings, seed)?),
+        "halving" => Box::new(Brackets::halving(setup)?),
+        "hyperband" => Box::new(Brackets::hyperband(setup)?),
+        name @ ("asha" | "bohb") => Box::new(Asha::new(name, setup)?),
         other => {
             let error = Error::invalid("strategy", format!("\"{name}\" is not known"))
                 .with_hint(format!("strategies are {}", KNOWN.join(", ")));

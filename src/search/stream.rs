@@ -19,6 +19,8 @@ pub enum Purpose {
     Scramble = 3,
     /// The choices of a model-based strategy.
     Model = 4,
+    /// Which epochs to train next.
+    Fidelity = 20,
 }
 
 /// Returns the generator for one trial number and attempt.

@@ -1,6 +1,7 @@
 //! Tests of spaces and strategies as their callers meet them.
 
 mod expressions;
+mod fidelity;
 mod optima;
 mod proposals;
 mod spaces;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::history::{History, Past, PastState};
 use super::space::Space;
-use super::strategy::{Proposal, Setup, Strategy, strategy};
+use super::strategy::{KNOWN, Proposal, Setup, Strategy, WITH_EPOCHS, strategy};
 
 /// A space with every kind of parameter and two levels of conditions.
 fn every_kind() -> Space {
@@ -36,6 +37,11 @@ fn finite() -> Space {
         "c": {"type": "boolean", "when": {"b": "x"}}
     }))
     .unwrap()
+}
+
+/// The strategies that train each trial to its end at once.
+fn whole() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().copied().filter(|name| !WITH_EPOCHS.contains(name))
 }
 
 fn settings(value: Value) -> Map<String, Value> {

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{ask, complete, every_kind, finite, make, run, settings, setup};
+use super::{ask, complete, every_kind, finite, make, run, settings, setup, whole};
 use crate::search::history::{History, Past, PastState};
 use crate::search::space::Space;
-use crate::search::strategy::{KNOWN, Setup, strategy};
+use crate::search::strategy::{Setup, strategy};
 
 fn with_bins() -> Map<String, Value> {
     settings(json!({"bins": 3}))
@@ -17,8 +17,8 @@ fn with_bins() -> Map<String, Value> {
 #[test]
 fn every_strategy_stays_inside_and_forgets_nothing_by_restarting() {
     for space in [every_kind(), finite()] {
-        for name in KNOWN {
-            let own = if *name == "grid" { with_bins() } else { Map::new() };
+        for name in whole() {
+            let own = if name == "grid" { with_bins() } else { Map::new() };
             let setup = Setup { trials: Some(40), ..setup(&space, &own, 7) };
             let make = || strategy(name, &setup).unwrap();
             let history = run(&mut *make(), 40, |point| point.len() as f64);
@@ -45,7 +45,7 @@ fn the_order_and_the_state_of_earlier_trials_do_not_matter() {
 
 #[test]
 fn a_finite_space_is_met_exactly_once() {
-    for name in KNOWN {
+    for name in whole() {
         for constraint in [None, Some("a != 2 or b == 'y'")] {
             let constraints = constraint.iter().map(|text| text.to_string()).collect();
             let space = finite().with_constraints(constraints).unwrap();
@@ -61,7 +61,7 @@ fn a_finite_space_is_met_exactly_once() {
 #[test]
 fn a_trial_of_ones_own_is_not_proposed_again() {
     let own = settings(json!({"a": 1, "b": "y"}));
-    for name in KNOWN {
+    for name in whole() {
         let mut strategy = make(name, &finite(), 5);
         let mut history: History = [complete(0, own.clone(), 0.0)].into_iter().collect();
         while let Some(point) = ask(&mut *strategy, &history) {

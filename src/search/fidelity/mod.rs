@@ -1,0 +1,71 @@
+//! Searching with epochs: many trials begin, the promising ones train on.
+//!
+//! Every strategy here needs to know the epochs of a full training: `Setup::epochs`, or its setting `max_epoch`. A trial
+//! that stops is paused, not lost: it is resumed from its checkpoint. What a trial is worth at a number of epochs is the
+//! best of its curve until then, and follows from the history alone, so all of this can be replayed.
+
+use serde_json::{Map, Value};
+
+use super::strategy::{Setup, whole_setting};
+use crate::{Error, Result};
+
+pub mod asha;
+pub mod brackets;
+pub(crate) mod proposer;
+pub mod rungs;
+pub(crate) mod standing;
+
+/// Returns the epochs of a full training.
+fn epochs_of(strategy: &str, setup: &Setup) -> Result<u64> {
+    let own = whole_setting(strategy, &setup.settings, "max_epoch", 1)?;
+    own.or(setup.epochs.filter(|epochs| *epochs > 0)).ok_or_else(|| {
+        let why = "needs max_epoch, the epochs of a full training";
+        Error::invalid(format!("strategy {strategy}"), why).with_hint(
+            "give the study its epochs, or set \"max_epoch\" among the strategy's settings",
+        )
+    })
+}
+
+/// Returns a setting that is a number above `above`.
+fn number_setting(
+    strategy: &str,
+    settings: &Map<String, Value>,
+    key: &str,
+    above: f64,
+) -> Result<Option<f64>> {
+    let Some(value) = settings.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
+    match value.as_f64().filter(|number| *number > above) {
+        Some(number) => Ok(Some(number)),
+        None => {
+            let why = format!("{key} {value} is not a number above {above}");
+            Err(Error::invalid(format!("strategy {strategy}"), why))
+        }
+    }
+}
+
+/// Returns a setting that is a text.
+fn text_setting<'a>(
+    strategy: &str,
+    settings: &'a Map<String, Value>,
+    key: &str,
+) -> Result<Option<&'a str>> {
+    match settings.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => {
+            Err(Error::invalid(format!("strategy {strategy}"), format!("{key} {other} is no text")))
+        }
+    }
+}
+
+/// Returns a setting that is true or false.
+fn flag_setting(strategy: &str, settings: &Map<String, Value>, key: &str) -> Result<Option<bool>> {
+    match settings.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(*flag)),
+        Some(other) => {
+            let why = format!("{key} {other} is neither true nor false");
+            Err(Error::invalid(format!("strategy {strategy}"), why))
+        }
+    }
+}
