@@ -12,6 +12,7 @@ pub mod grid;
 pub mod halton;
 pub mod history;
 mod normal;
+pub mod pareto;
 mod parse;
 pub mod random;
 mod sampler;
