@@ -21,6 +21,17 @@ pub fn quick(z: f64) -> f64 {
     table[step] + (table[step + 1] - table[step]) * (at - step as f64)
 }
 
+/// Returns [`inverse`] from a table, for draws: to a few digits, and never beyond four standard deviations.
+pub fn rough(p: f64) -> f64 {
+    const STEPS: usize = 4096;
+    static TABLE: OnceLock<Vec<f64>> = OnceLock::new();
+    let place = |step: usize| inverse(step as f64 / STEPS as f64).clamp(-4.0, 4.0);
+    let table = TABLE.get_or_init(|| (0..=STEPS + 1).map(|step| place(step.min(STEPS))).collect());
+    let at = p.clamp(0.0, 1.0) * STEPS as f64;
+    let step = at as usize;
+    table[step] + (table[step + 1] - table[step]) * (at - step as f64)
+}
+
 /// Returns the share of the mass between `low` and `high` that lies below `z`; all three in standard deviations.
 pub fn share(low: f64, high: f64, z: f64) -> f64 {
     if low > 0.0 {

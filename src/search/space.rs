@@ -286,6 +286,11 @@ impl Space {
         &self.parents[at]
     }
 
+    /// Returns all places, parents before children.
+    pub(crate) fn order(&self) -> &[usize] {
+        &self.order
+    }
+
     /// Returns the values of the parameter at a place that conditions name.
     pub(crate) fn named_values(&self, at: usize) -> Vec<&Value> {
         let all = self.parents.iter().flatten().filter(|(parent, _)| *parent == at);

@@ -2,6 +2,7 @@
 
 mod expressions;
 mod fidelity;
+mod models;
 mod optima;
 mod proposals;
 mod spaces;
