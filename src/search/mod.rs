@@ -11,6 +11,7 @@ pub mod fidelity;
 pub mod grid;
 pub mod halton;
 pub mod history;
+pub mod multi;
 mod normal;
 pub mod pareto;
 mod parse;

@@ -7,6 +7,8 @@ use super::fidelity::brackets::Brackets;
 use super::grid::Grid;
 use super::halton::Halton;
 use super::history::History;
+use super::multi::motpe::Motpe;
+use super::multi::parego::Parego;
 use super::random::Random;
 use super::sobol::Sobol;
 use super::space::{Space, suggest};
@@ -14,8 +16,19 @@ use super::tpe::Tpe;
 use crate::{Error, Result};
 
 /// The strategies by name.
-pub const KNOWN: &[&str] =
-    &["random", "grid", "sobol", "halton", "tpe", "halving", "hyperband", "asha", "bohb"];
+pub const KNOWN: &[&str] = &[
+    "random",
+    "grid",
+    "sobol",
+    "halton",
+    "tpe",
+    "motpe",
+    "parego",
+    "halving",
+    "hyperband",
+    "asha",
+    "bohb",
+];
 
 /// Those among them that decide how many epochs a trial trains, and so need to know the most.
 pub const WITH_EPOCHS: &[&str] = &["halving", "hyperband", "asha", "bohb"];
@@ -109,6 +122,8 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "grid" => Box::new(Grid::new(space, &settings)?),
         "sobol" => Box::new(Sobol::new(space, &settings, seed, trials)?),
         "halton" => Box::new(Halton::new(space, &settings, seed)?),
+        "motpe" => Box::new(Motpe::new(setup)?),
+        "parego" => Box::new(Parego::new(setup)?),
         "tpe" => Box::new(Tpe::new(space, &settings, seed)?),
         "halving" => Box::new(Brackets::halving(setup)?),
         "hyperband" => Box::new(Brackets::hyperband(setup)?),

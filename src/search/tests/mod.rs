@@ -3,6 +3,7 @@
 mod expressions;
 mod fidelity;
 mod models;
+mod objectives;
 mod optima;
 mod proposals;
 mod spaces;
