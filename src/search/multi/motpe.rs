@@ -104,14 +104,14 @@ fn subset(rows: &[&[f64]], count: usize) -> Vec<usize> {
     let mut reached = 0.0;
     while chosen.len() < count {
         let mut best: Option<(f64, usize)> = None;
-        for at in 0..rows.len() {
-            if best.is_some_and(|(most, _)| bounds[at] <= most) || chosen.contains(&at) {
+        for (at, bound) in bounds.iter_mut().enumerate() {
+            if best.is_some_and(|(most, _)| *bound <= most) || chosen.contains(&at) {
                 continue;
             }
             let with: Vec<&[f64]> = chosen.iter().chain([&at]).map(|at| rows[*at]).collect();
-            bounds[at] = hypervolume(&with, &reference) - reached;
-            if best.is_none_or(|(most, _)| bounds[at] > most) {
-                best = Some((bounds[at], at));
+            *bound = hypervolume(&with, &reference) - reached;
+            if best.is_none_or(|(most, _)| *bound > most) {
+                best = Some((*bound, at));
             }
         }
         let Some((gain, at)) = best else { break };
