@@ -139,7 +139,11 @@ fn grid_tree(space: &Space, bins: Option<u64>) -> Result<(Tree, u128)> {
     Ok((tree, size))
 }
 
-fn axis(param: &Param, bins: Option<u64>) -> Result<Axis> {
+/// Returns the values that a parameter takes on a grid, `bins` of them where a real has no number of its own.
+///
+/// # Errors
+/// [`Error::Invalid`] for a real without bins, or more than a million of them.
+pub(crate) fn axis(param: &Param, bins: Option<u64>) -> Result<Axis> {
     let Domain::Numeric(numeric) = &param.domain else {
         return Ok(Axis::All(param.domain.clone()));
     };

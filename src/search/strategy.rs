@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::coordinate::Coordinate;
 use super::fidelity::asha::Asha;
 use super::fidelity::brackets::Brackets;
 use super::grid::Grid;
@@ -122,6 +123,7 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "grid" => Box::new(Grid::new(space, &settings)?),
         "sobol" => Box::new(Sobol::new(space, &settings, seed, trials)?),
         "halton" => Box::new(Halton::new(space, &settings, seed)?),
+        "coordinate" => Box::new(Coordinate::new(space, &settings)?),
         "motpe" => Box::new(Motpe::new(setup)?),
         "parego" => Box::new(Parego::new(setup)?),
         "tpe" => Box::new(Tpe::new(space, &settings, seed)?),

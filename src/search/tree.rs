@@ -21,6 +21,11 @@ pub(crate) enum Axis {
 }
 
 impl Axis {
+    /// Returns all values in order.
+    pub(crate) fn values(&self) -> Vec<Value> {
+        (0..self.len()).map(|index| self.value(index)).collect()
+    }
+
     fn len(&self) -> u64 {
         match self {
             Axis::All(domain) => domain.count().unwrap_or(0),

@@ -46,6 +46,11 @@ fn whole() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().copied().filter(|name| !WITH_EPOCHS.contains(name))
 }
 
+/// Those of them that go on until a finite space has nothing left.
+fn exhaustive() -> impl Iterator<Item = &'static str> {
+    whole().filter(|name| *name != "coordinate")
+}
+
 fn settings(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap()
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{ask, complete, every_kind, finite, make, run, settings, setup, whole};
+use super::{ask, complete, every_kind, exhaustive, finite, make, run, settings, setup, whole};
 use crate::search::history::{History, Past, PastState};
 use crate::search::space::Space;
 use crate::search::strategy::{Setup, strategy};
@@ -45,7 +45,7 @@ fn the_order_and_the_state_of_earlier_trials_do_not_matter() {
 
 #[test]
 fn a_finite_space_is_met_exactly_once() {
-    for name in whole() {
+    for name in exhaustive() {
         for constraint in [None, Some("a != 2 or b == 'y'")] {
             let constraints = constraint.iter().map(|text| text.to_string()).collect();
             let space = finite().with_constraints(constraints).unwrap();
@@ -61,7 +61,7 @@ fn a_finite_space_is_met_exactly_once() {
 #[test]
 fn a_trial_of_ones_own_is_not_proposed_again() {
     let own = settings(json!({"a": 1, "b": "y"}));
-    for name in whole() {
+    for name in exhaustive() {
         let mut strategy = make(name, &finite(), 5);
         let mut history: History = [complete(0, own.clone(), 0.0)].into_iter().collect();
         while let Some(point) = ask(&mut *strategy, &history) {
