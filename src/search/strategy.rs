@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::cmaes::Cmaes;
 use super::coordinate::Coordinate;
 use super::fidelity::asha::Asha;
 use super::fidelity::brackets::Brackets;
@@ -25,6 +26,7 @@ pub const KNOWN: &[&str] = &[
     "tpe",
     "motpe",
     "parego",
+    "cmaes",
     "halving",
     "hyperband",
     "asha",
@@ -130,6 +132,7 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "halving" => Box::new(Brackets::halving(setup)?),
         "hyperband" => Box::new(Brackets::hyperband(setup)?),
         name @ ("asha" | "bohb") => Box::new(Asha::new(name, setup)?),
+        "cmaes" => Box::new(Cmaes::new(space, &settings, seed)?),
         other => {
             let error = Error::invalid("strategy", format!("\"{name}\" is not known"))
                 .with_hint(format!("strategies are {}", KNOWN.join(", ")));

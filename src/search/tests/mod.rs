@@ -1,5 +1,6 @@
 //! Tests of spaces and strategies as their callers meet them.
 
+mod evolution;
 mod expressions;
 mod fidelity;
 mod models;
