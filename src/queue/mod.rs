@@ -142,10 +142,12 @@ pub fn claim(tx: &WriteTx<'_>, worker: WorkerId, want: &Want) -> Result<Vec<Clai
     if limit == 0 {
         return Ok(Vec::new());
     }
+    // One core is what a job held ahead may ask for, though all are taken now.
+    let cores = if want.ahead > 0 { want.room.cores.max(1) } else { want.room.cores };
     let candidates: Vec<Claimed> = tx.all(
         CANDIDATE_JOBS,
         named_params! {
-            ":cores": want.room.cores, ":gpus": want.room.gpus,
+            ":cores": cores, ":gpus": want.room.gpus,
             ":memory_mib": i64::try_from(want.room.memory_mib).unwrap_or(i64::MAX),
             ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
         },
