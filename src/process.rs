@@ -1,7 +1,6 @@
 //! Processes: what std does not offer for groups, resource use and descendants that got away.
 
 use std::collections::HashSet;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -96,13 +95,10 @@ pub fn reap(pid: u32) -> Option<Exit> {
     })
 }
 
-/// Returns a descriptor that becomes readable when the child ends.
-pub fn pidfd(pid: u32) -> Option<OwnedFd> {
-    // SAFETY: a system call with plain numbers; the descriptor is ours when it succeeds.
-    unsafe {
-        let fd = libc::syscall(libc::SYS_pidfd_open, pid as i32, 0);
-        (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as i32))
-    }
+/// Waits for a child that is about to end, and forgets it.
+pub fn reap_now(pid: u32) {
+    // SAFETY: no result is asked for.
+    unsafe { libc::waitpid(pid as i32, std::ptr::null_mut(), 0) };
 }
 
 /// Sends a signal to a process group. The leader must not have been reaped, or the number may be another's.
@@ -115,15 +111,6 @@ pub fn signal_group(pid: u32, signal: i32) {
 pub fn signal(pid: u32, signal: i32) {
     // SAFETY: a system call with plain numbers.
     unsafe { libc::kill(pid as i32, signal) };
-}
-
-/// Makes reads of a descriptor return at once.
-pub fn set_nonblocking(fd: &impl AsRawFd) {
-    // SAFETY: the descriptor is open while borrowed.
-    unsafe {
-        let flags = libc::fcntl(fd.as_raw_fd(), libc::F_GETFL);
-        libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK);
-    }
 }
 
 /// Makes descendants whose parent died children of this process, so that none gets away unseen.

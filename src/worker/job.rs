@@ -1,12 +1,15 @@
 //! One running attempt: its process group, its pipes, its limits.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 
 use super::line::{self, Line};
 use super::output::Capture;
+use super::spawn::{Child, Request, Spawner};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::process;
@@ -29,6 +32,7 @@ pub struct Inputs {
 pub(super) struct Place {
     pub db: PathBuf,
     pub worker_uid: String,
+    pub spawner: Spawner,
 }
 
 /// A started attempt.
@@ -48,8 +52,8 @@ pub(super) struct Job {
     pub stopping: Option<Stopping>,
     /// The lease is gone: what it does no longer counts.
     pub lost: bool,
-    pipes: (Option<ChildStdout>, Option<ChildStderr>),
-    pidfd: Option<OwnedFd>,
+    pipes: (Option<File>, Option<File>),
+    pidfd: OwnedFd,
     stderr_tail: Vec<u8>,
     stdout_tail: Vec<u8>,
 }
@@ -71,6 +75,8 @@ pub(super) struct Finished {
 }
 
 const GRACE_MS: i64 = 5_000;
+/// A job is young for so long.
+const YOUNG_MS: i64 = 5;
 
 impl Job {
     /// Starts an attempt.
@@ -84,15 +90,8 @@ impl Job {
         gpus: Vec<String>,
     ) -> std::result::Result<Job, Box<(Claimed, String)>> {
         match Self::try_start(&claimed, inputs, place, &gpus) {
-            Ok((mut child, scratch, cwd)) => {
-                let pid = child.id();
-                let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-                if let Some(pipe) = &stdout {
-                    process::set_nonblocking(pipe);
-                }
-                if let Some(pipe) = &stderr {
-                    process::set_nonblocking(pipe);
-                }
+            Ok((child, scratch, cwd)) => {
+                let Child { pid, pidfd, stdout, stderr } = child;
                 Ok(Job {
                     pid,
                     claimed,
@@ -106,8 +105,8 @@ impl Job {
                     cwd,
                     stopping: None,
                     lost: false,
-                    pipes: (stdout, stderr),
-                    pidfd: process::pidfd(pid),
+                    pipes: (Some(stdout), Some(stderr)),
+                    pidfd,
                     stderr_tail: Vec::new(),
                     stdout_tail: Vec::new(),
                 })
@@ -121,12 +120,9 @@ impl Job {
         inputs: Option<&Inputs>,
         place: &Place,
         gpus: &[String],
-    ) -> Result<(std::process::Child, Option<tempfile::TempDir>, Option<PathBuf>)> {
+    ) -> Result<(Child, Option<tempfile::TempDir>, Option<PathBuf>)> {
         let settings = &claimed.settings;
         let cwd = settings.cwd.as_ref().map(PathBuf::from);
-        if let Some(cwd) = cwd.as_deref().filter(|cwd| !cwd.is_dir()) {
-            return Err(Error::Failed(format!("the folder {} is not there", cwd.display())));
-        }
         let mut words = claimed.command.clone();
         let mut scratch = None;
         let mut variables: Vec<(&str, String)> = Vec::new();
@@ -163,54 +159,66 @@ impl Job {
             .split_first()
             .filter(|(program, _)| !program.is_empty())
             .ok_or_else(|| Error::Failed("the command is empty".into()))?;
-        let mut command = Command::new(program);
-        command.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: a signal to it reaches what the job started, and none from our terminal reaches it.
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        if let Some(cwd) = &cwd {
-            command.current_dir(cwd);
-        }
+        let mut env: BTreeMap<OsString, Option<OsString>> = BTreeMap::new();
+        let mut set = |name: &str, value: OsString| env.insert(name.into(), Some(value));
         if claimed.run.is_some() || claimed.cores != 1 {
             for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
                 if std::env::var_os(name).is_none() {
-                    command.env(name, claimed.cores.max(1).to_string());
+                    set(name, claimed.cores.max(1).to_string().into());
                 }
             }
         }
         if let Some(venv) = &settings.venv {
-            activate(&mut command, venv, cwd.as_deref())?;
+            activate(&mut env, venv, cwd.as_deref())?;
         }
-        command.envs(&settings.env);
-        command.env("MLE_DB", &place.db).env(process::WORKER_VARIABLE, &place.worker_uid);
-        command
-            .env("MLE_JOB", claimed.job.to_string())
-            .env("MLE_ATTEMPT", claimed.attempt.to_string());
+        let mut set = |name: &str, value: OsString| env.insert(name.into(), Some(value));
+        for (name, value) in &settings.env {
+            set(name, value.into());
+        }
+        set("MLE_DB", place.db.clone().into());
+        set(process::WORKER_VARIABLE, place.worker_uid.clone().into());
+        set("MLE_JOB", claimed.job.to_string().into());
+        set("MLE_ATTEMPT", claimed.attempt.to_string().into());
         if let Some(run) = claimed.run {
-            command.env("MLE_RUN", run.to_string());
+            set("MLE_RUN", run.to_string().into());
         }
         if let Some(inputs) = inputs {
-            command.env("MLE_SEED", inputs.seed.to_string());
-            command.env("MLE_PARAMS", serde_json::to_string(&inputs.params).unwrap_or_default());
+            set("MLE_SEED", inputs.seed.to_string().into());
+            set("MLE_PARAMS", serde_json::to_string(&inputs.params).unwrap_or_default().into());
         }
         for (name, value) in variables {
-            command.env(name, value);
+            set(name, value.into());
         }
         if !gpus.is_empty() {
-            command.env("CUDA_VISIBLE_DEVICES", gpus.join(","));
+            set("CUDA_VISIBLE_DEVICES", gpus.join(",").into());
         }
-        let child = command
-            .spawn()
-            .map_err(|error| Error::Failed(format!("cannot start {program:?}: {error}")))?;
+        let request = Request { program, args: rest, cwd: cwd.as_deref(), env };
+        let child = place.spawner.spawn(&request).map_err(|error| match cwd.as_deref() {
+            Some(cwd) if !cwd.is_dir() => {
+                Error::Failed(format!("the folder {} is not there", cwd.display()))
+            }
+            _ => Error::Failed(format!("cannot start {program:?}: {error}")),
+        })?;
         Ok((child, scratch, cwd))
     }
 
     /// Returns the descriptors to poll: stdout, stderr, and one that says the job ended. Negative: none.
-    pub fn fds(&self) -> [i32; 3] {
+    ///
+    /// A young job is not listened to: one that ends at once is read once, at its end.
+    pub fn fds(&self, now_ms: i64) -> [i32; 3] {
+        if now_ms < self.listen_at_ms() {
+            return [-1, -1, self.pidfd.as_raw_fd()];
+        }
         [
             self.pipes.0.as_ref().map_or(-1, AsRawFd::as_raw_fd),
             self.pipes.1.as_ref().map_or(-1, AsRawFd::as_raw_fd),
-            self.pidfd.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+            self.pidfd.as_raw_fd(),
         ]
+    }
+
+    /// Returns from when on its pipes are read as it prints [unix ms]; until then they hold what it says.
+    pub fn listen_at_ms(&self) -> i64 {
+        self.started_at_ms + YOUNG_MS
     }
 
     /// Reads what the pipes hold, at most a few pieces, so that no job starves the others.
@@ -228,11 +236,8 @@ impl Job {
 
     /// Returns whether the process has ended (it is not reaped yet).
     pub fn has_ended(&self) -> bool {
-        let Some(fd) = &self.pidfd else {
-            // An old kernel without pidfd: look whether it is a zombie.
-            return process::start_of(self.pid).is_none();
-        };
-        let mut poll = [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+        let mut poll =
+            [libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
         // SAFETY: one pollfd, as told.
         unsafe { libc::poll(poll.as_mut_ptr(), 1, 0) > 0 }
     }
@@ -281,9 +286,8 @@ impl Job {
         }
     }
 
-    /// Ends an attempt whose process has ended: kills what is left of its group, reads the rest of its pipes, reaps it.
+    /// Ends an attempt whose process has ended and whose group was killed: reads the rest of its pipes, reaps it.
     pub fn finish(mut self) -> Finished {
-        process::signal_group(self.pid, libc::SIGKILL);
         let said = &mut self.said;
         let now = clock::now_ms();
         let mut on_line = |bytes: &[u8]| said.extend(line::parse(bytes).map(|line| (now, line)));
@@ -440,7 +444,11 @@ pub(super) fn file_name(name: &str) -> String {
 }
 
 /// A virtual environment needs no shell: its `bin` comes first on the path.
-fn activate(command: &mut Command, venv: &str, cwd: Option<&Path>) -> Result<()> {
+fn activate(
+    env: &mut BTreeMap<OsString, Option<OsString>>,
+    venv: &str,
+    cwd: Option<&Path>,
+) -> Result<()> {
     let home = std::env::var_os("WORKON_HOME").map(PathBuf::from);
     let mut places = vec![cwd.unwrap_or(Path::new(".")).join(venv)];
     places.extend(home.map(|home| home.join(venv)));
@@ -454,6 +462,8 @@ fn activate(command: &mut Command, venv: &str, cwd: Option<&Path>) -> Result<()>
     let mut joined = found.join("bin").into_os_string();
     joined.push(":");
     joined.push(path);
-    command.env("PATH", joined).env("VIRTUAL_ENV", &found).env_remove("PYTHONHOME");
+    env.insert("PATH".into(), Some(joined));
+    env.insert("VIRTUAL_ENV".into(), Some(found.into()));
+    env.insert("PYTHONHOME".into(), None);
     Ok(())
 }

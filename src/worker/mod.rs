@@ -7,6 +7,7 @@
 mod job;
 pub mod line;
 mod output;
+mod spawn;
 mod watch;
 
 pub use job::Inputs;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{JobId, WorkerId};
 use crate::lifecycle::{self, Points};
 use crate::process::{self, Guard};
@@ -68,6 +69,8 @@ pub struct Stop {
 }
 
 const AHEAD_MAX: usize = 16;
+/// Ends of short jobs are recorded when there are so many: before what was claimed ahead runs out.
+const TOGETHER: usize = 12;
 /// Jobs that end within this are short: the next ones are claimed ahead.
 const SHORT_MS: i64 = 50;
 /// Ends of short jobs are recorded at the latest after this.
@@ -76,6 +79,8 @@ const END_DELAY: Duration = Duration::from_millis(20);
 const FLUSH: Duration = Duration::from_millis(50);
 /// A worker says at least this often that it lives [ms].
 const KEEP_MS_MAX: i64 = 10_000;
+/// Whether a job was cancelled is looked for at most this often.
+const LOOK: Duration = Duration::from_millis(10);
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a worker until it is told to stop, or is idle for too long. Returns how many attempts it ended.
@@ -118,6 +123,8 @@ struct Worker {
     next_due_ms: Option<i64>,
     suspects: HashSet<u32>,
     cancel_version: Option<i64>,
+    last_look: Instant,
+    look_due: bool,
     leaving: bool,
     count: u64,
 }
@@ -133,6 +140,7 @@ impl Worker {
             gpus: u32::try_from(gpus.len()).unwrap_or(0),
             memory_mib: options.memory_mib.unwrap_or_else(process::memory_mib),
         };
+        let spawner = spawn::Spawner::new().map_err(|error| Error::io("/dev/null", error))?;
         clear_host(&mut store)?;
         process::adopt_orphans();
         let (id, uid) = store.write(|tx| {
@@ -155,7 +163,7 @@ impl Worker {
             stop,
             who: format!("worker {id}"),
             guard: Guard::start(&uid),
-            place: Place { db, worker_uid: uid },
+            place: Place { db, worker_uid: uid, spawner },
             id,
             lease_ms: options.lease_ms,
             idle_ms: options.idle_ms,
@@ -177,6 +185,8 @@ impl Worker {
             next_due_ms: None,
             suspects: HashSet::new(),
             cancel_version: None,
+            last_look: now,
+            look_due: false,
             leaving: false,
             count: 0,
         })
@@ -187,8 +197,8 @@ impl Worker {
             self.check_stop()?;
             if self.must_write()? {
                 self.turn()?;
+                self.start_ready();
             }
-            self.start_ready();
             if self.is_done()? {
                 return Ok(self.count);
             }
@@ -251,7 +261,7 @@ impl Worker {
             let starved = self.ready.is_empty() && self.live.len() < self.slots;
             let late = self.first_end.is_none_or(|at| at.elapsed() >= END_DELAY);
             let alone = self.recent_ends.len() < 2;
-            if starved || late || alone || self.ended.len() >= AHEAD_MAX {
+            if starved || late || alone || self.ended.len() >= TOGETHER {
                 return Ok(true);
             }
         }
@@ -294,6 +304,10 @@ impl Worker {
 
     /// The one transaction of a turn.
     fn turn(&mut self) -> Result<()> {
+        if !self.ended.is_empty() {
+            // Nothing of an attempt is at work when its end is recorded.
+            self.kill_escaped(true);
+        }
         let (now, ahead) = self.wanted();
         let want = Want { room: self.room, now, ahead, lease_ms: self.lease_ms };
         let keep = self.last_keep.elapsed() >= self.keep_every();
@@ -476,7 +490,7 @@ impl Worker {
         let now_ms = clock::now_ms();
         let mut fds = vec![libc::pollfd { fd: self.watch.fd(), events: libc::POLLIN, revents: 0 }];
         for job in &self.live {
-            for fd in job.fds() {
+            for fd in job.fds(now_ms) {
                 fds.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
             }
         }
@@ -489,32 +503,39 @@ impl Worker {
                 job.read();
             }
         }
+        let mut over = Vec::new();
         let mut i = 0;
         while i < self.live.len() {
-            let ended = fds.get(1 + 3 * i + 2).is_some_and(|fd| fd.revents != 0);
-            if ended
-                || (fds.len() > 1 + 3 * i + 2
-                    && fds[1 + 3 * i + 2].fd < 0
-                    && self.live[i].has_ended())
-            {
+            if fds.get(1 + 3 * i + 2).is_some_and(|fd| fd.revents != 0) {
                 let job = self.live.swap_remove(i);
                 let last = self.live.len();
                 for part in 0..3 {
                     fds.swap(1 + 3 * i + part, 1 + 3 * last + part);
                 }
-                self.finish(job);
+                // What it left in its group goes before its room is given to the next.
+                process::signal_group(job.pid, libc::SIGKILL);
+                self.give_room(&job);
+                over.push(job);
             } else {
                 i += 1;
             }
         }
+        // The next ones run while we look after those that ended.
+        self.start_ready();
+        for job in over {
+            self.finish(job);
+        }
+    }
+
+    fn give_room(&mut self, job: &Job) {
+        let claimed = &job.claimed;
+        self.room.give(claimed.cores, claimed.gpus, claimed.memory_mib);
+        self.free_gpus.extend(job.gpus.iter().cloned());
+        self.free_gpus.sort();
     }
 
     fn finish(&mut self, job: Job) {
         let finished = job.finish();
-        let claimed = &finished.job.claimed;
-        self.room.give(claimed.cores, claimed.gpus, claimed.memory_mib);
-        self.free_gpus.extend(finished.job.gpus.iter().cloned());
-        self.free_gpus.sort();
         let now_ms = clock::now_ms();
         if now_ms - finished.job.started_at_ms < SHORT_MS {
             self.recent_ends.push_back(now_ms);
@@ -522,7 +543,6 @@ impl Worker {
             self.recent_ends.clear();
         }
         self.first_end.get_or_insert_with(Instant::now);
-        self.kill_escaped(Some((claimed.job, claimed.attempt)));
         self.ended.push(finished);
     }
 
@@ -556,6 +576,9 @@ impl Worker {
         let left = self.keep_every().saturating_sub(self.last_keep.elapsed()).as_millis();
         wait = wait.min(i64::try_from(left).unwrap_or(500) + 1);
         for job in &self.live {
+            if now_ms < job.listen_at_ms() {
+                wait = wait.min(job.listen_at_ms() - now_ms);
+            }
             let at = match &job.stopping {
                 Some(stopping) if !stopping.killed => Some(stopping.kill_at_ms),
                 Some(_) => None,
@@ -564,6 +587,9 @@ impl Worker {
             if let Some(at) = at {
                 wait = wait.min((at - now_ms).max(0) + 1);
             }
+        }
+        if self.look_due {
+            wait = wait.min(LOOK.as_millis() as i64);
         }
         if self.stop.when_dry.load(Ordering::Relaxed) && self.live.is_empty() {
             wait = wait.min(20);

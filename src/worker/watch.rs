@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::{SWEEP, Worker, clear_host};
+use super::{LOOK, SWEEP, Worker, clear_host};
 use crate::clock;
 use crate::id::JobId;
 use crate::lifecycle;
@@ -12,17 +12,20 @@ use crate::queue::AttemptState;
 
 impl Worker {
     /// Kills descendants that left their group and whose job is over. They were adopted by this process.
-    pub(super) fn kill_escaped(&mut self, over: Option<(JobId, i64)>) {
+    ///
+    /// With `ended`, those of the attempts that are about to be recorded; else those of no live attempt, and zombies
+    /// that nobody waits for.
+    pub(super) fn kill_escaped(&mut self, ended: bool) {
         // What a killed one had started is adopted when that one is gone: look until there is none.
         for _ in 0..200 {
-            if !self.kill_adopted(over) {
+            if !self.kill_adopted(ended) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    fn kill_adopted(&mut self, over: Option<(JobId, i64)>) -> bool {
+    fn kill_adopted(&mut self, ended: bool) -> bool {
         let mut killed = false;
         let live: HashSet<u32> = self.live.iter().map(|job| job.pid).collect();
         let guard = self.guard.as_ref().map_or(0, Guard::pid);
@@ -37,23 +40,22 @@ impl Worker {
                     process::variable_of(pid, name).and_then(|text| text.parse::<i64>().ok())
                 };
                 let of = (number("MLE_JOB").map(JobId), number("MLE_ATTEMPT"));
-                let is_over = match (of, over) {
-                    ((Some(job), Some(attempt)), Some(over)) => (job, attempt) == over,
-                    ((Some(job), Some(attempt)), None) => !self
+                let is_over = match of {
+                    (Some(job), Some(attempt)) if ended => self.ended.iter().any(|ended| {
+                        ended.job.claimed.job == job && ended.job.claimed.attempt == attempt
+                    }),
+                    (Some(job), Some(attempt)) => !self
                         .live
                         .iter()
                         .any(|live| live.claimed.job == job && live.claimed.attempt == attempt),
-                    _ => over.is_none(),
+                    _ => !ended,
                 };
                 if is_over {
                     process::signal(pid, libc::SIGKILL);
                     killed = true;
                 }
                 self.suspects.insert(pid);
-            } else if over.is_none()
-                && process::start_of(pid).is_none()
-                && !self.suspects.insert(pid)
-            {
+            } else if !ended && process::start_of(pid).is_none() && !self.suspects.insert(pid) {
                 // A zombie, seen before, that nobody else waits for.
                 process::reap(pid);
                 self.suspects.remove(&pid);
@@ -87,13 +89,21 @@ impl Worker {
         }
         if self.last_sweep.elapsed() >= SWEEP {
             self.last_sweep = Instant::now();
-            self.kill_escaped(None);
+            self.kill_escaped(false);
             // A neighbour that was killed: its jobs need not wait for the end of their leases.
             let _ = clear_host(&mut self.store);
         }
+        if self.live.is_empty() && self.ready.is_empty() {
+            self.look_due = false;
+            return;
+        }
+        self.look_due = self.last_look.elapsed() < LOOK;
+        if self.look_due {
+            return;
+        }
+        self.last_look = Instant::now();
         // A cancel is a commit of someone else: the live jobs' leases are looked at when anything was committed.
-        if (!self.live.is_empty() || !self.ready.is_empty())
-            && let Ok(version) = self.store.data_version()
+        if let Ok(version) = self.store.data_version()
             && self.cancel_version != Some(version)
         {
             self.cancel_version = Some(version);
