@@ -11,6 +11,7 @@ mod evaluate;
 mod evolution;
 pub mod expression;
 pub mod fidelity;
+pub mod gp;
 pub mod grid;
 pub mod halton;
 pub mod history;

@@ -6,6 +6,7 @@ use super::cmaes::Cmaes;
 use super::coordinate::Coordinate;
 use super::fidelity::asha::Asha;
 use super::fidelity::brackets::Brackets;
+use super::gp::Gp;
 use super::grid::Grid;
 use super::halton::Halton;
 use super::history::History;
@@ -24,6 +25,7 @@ pub const KNOWN: &[&str] = &[
     "sobol",
     "halton",
     "tpe",
+    "gp",
     "motpe",
     "parego",
     "cmaes",
@@ -128,6 +130,7 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "coordinate" => Box::new(Coordinate::new(space, &settings)?),
         "motpe" => Box::new(Motpe::new(setup)?),
         "parego" => Box::new(Parego::new(setup)?),
+        "gp" => Box::new(Gp::new(setup)?),
         "tpe" => Box::new(Tpe::new(space, &settings, seed)?),
         "halving" => Box::new(Brackets::halving(setup)?),
         "hyperband" => Box::new(Brackets::hyperband(setup)?),

@@ -1,0 +1,181 @@
+//! The kernel's parameters that explain a set of valued rows best.
+//!
+//! # Source
+//! Maximum a posteriori of the marginal likelihood, Rasmussen and Williams, Gaussian Processes for Machine Learning,
+//! section 5.4.1. Lengths have a log-normal prior whose centre grows with the square root of the dimension (Hvarfner et
+//! al., arXiv 2402.02229).
+
+use super::cholesky::{Cholesky, dot};
+use super::frame::Frame;
+use super::kernel::{Kernel, Shape, apart};
+use super::minimise::minimise;
+
+/// The centre and the spread of the prior of a logarithm, and its bounds.
+struct Prior {
+    centre: f64,
+    spread: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Distances between rows, to be fitted to several targets.
+pub(crate) struct Fitter {
+    size: usize,
+    /// For each axis the squared distances of all pairs, as a packed lower triangle.
+    squares: Vec<Vec<f64>>,
+    priors: Vec<Prior>,
+}
+
+/// A fitted kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Fitted {
+    pub logs: Vec<f64>,
+    pub shape: Shape,
+    /// The negative logarithm of the posterior density of the targets.
+    pub loss: f64,
+}
+
+impl Fitter {
+    pub(crate) fn new(frame: &Frame, rows: &[Vec<f64>]) -> Fitter {
+        let pairs = |at: usize| {
+            let mut squares = Vec::with_capacity(rows.len() * (rows.len() + 1) / 2);
+            for (i, row) in rows.iter().enumerate() {
+                squares.extend(
+                    rows[..=i].iter().map(|other| apart(&frame.axes[at], row[at], other[at])),
+                );
+            }
+            squares
+        };
+        let dimensions = frame.dimensions();
+        let centre = 0.6f64.ln() + 0.5 * (dimensions.max(1) as f64).ln();
+        let length = || Prior { centre, spread: 1.0, low: -4.6, high: 5.0 };
+        let mut priors: Vec<Prior> = (0..dimensions).map(|_| length()).collect();
+        priors.push(Prior { centre: 0.0, spread: 1.5, low: -5.0, high: 7.0 });
+        priors.push(Prior { centre: 1e-4f64.ln(), spread: 3.0, low: 1e-7f64.ln(), high: 0.0 });
+        Fitter { size: rows.len(), squares: (0..dimensions).map(pairs).collect(), priors }
+    }
+
+    /// Returns the centre of the priors.
+    pub(crate) fn start(&self) -> Vec<f64> {
+        self.priors.iter().map(|prior| prior.centre).collect()
+    }
+
+    /// Fits from `start` on, in at most so many rounds.
+    pub(crate) fn fit(
+        &self,
+        targets: &[f64],
+        shape: Shape,
+        start: Vec<f64>,
+        rounds: usize,
+    ) -> Fitted {
+        let bounds: Vec<(f64, f64)> =
+            self.priors.iter().map(|prior| (prior.low, prior.high)).collect();
+        let loss = |logs: &[f64], gradient: &mut [f64]| self.loss(targets, shape, logs, gradient);
+        let (logs, loss) = minimise(start, &bounds, rounds, 1e-4, loss);
+        Fitted { logs, shape, loss }
+    }
+
+    fn loss(&self, targets: &[f64], shape: Shape, logs: &[f64], gradient: &mut [f64]) -> f64 {
+        let (n, dimensions) = (self.size, self.squares.len());
+        let kernel = Kernel::of(shape, logs);
+        let mut squares = vec![0.0; n * (n + 1) / 2];
+        for (column, weight) in self.squares.iter().zip(&kernel.weights) {
+            squares.iter_mut().zip(column).for_each(|(sum, square)| *sum += weight * square);
+        }
+        let (mut values, slopes) = kernel.over(&squares);
+        let mut factor = Cholesky::default();
+        let mut at = 0;
+        for i in 0..n {
+            values[at + i] += kernel.noise;
+            factor.push(&values[at..=at + i]);
+            values[at + i] -= kernel.noise;
+            at += i + 1;
+        }
+        let (alpha, _) = weights(&factor, targets);
+        let mut loss = 0.5 * dot(&alpha, targets) + 0.5 * factor.log_determinant();
+        // What a change of each pair's covariance does to the loss; pairs off the diagonal stand for two entries.
+        let mut pull = factor.inverse();
+        let mut trace = 0.0;
+        let mut at = 0;
+        for i in 0..n {
+            for j in 0..i {
+                pull[at + j] -= alpha[i] * alpha[j];
+            }
+            pull[at + i] = 0.5 * (pull[at + i] - alpha[i] * alpha[i]);
+            trace += pull[at + i];
+            at += i + 1;
+        }
+        gradient[dimensions] = dot(&pull, &values);
+        gradient[dimensions + 1] = trace * kernel.noise;
+        pull.iter_mut().zip(&slopes).for_each(|(pull, slope)| *pull *= slope);
+        for (at, column) in self.squares.iter().enumerate() {
+            gradient[at] = -2.0 * kernel.weights[at] * dot(&pull, column);
+        }
+        for ((log, prior), slope) in logs.iter().zip(&self.priors).zip(gradient) {
+            let z = (log - prior.centre) / prior.spread;
+            loss += 0.5 * z * z;
+            *slope += z / prior.spread;
+        }
+        loss
+    }
+}
+
+/// Returns what the targets less their mean weigh in predictions, and the mean.
+///
+/// The mean is the best linear estimate, drawn towards zero as by one more target of that value.
+pub(crate) fn weights(factor: &Cholesky, targets: &[f64]) -> (Vec<f64>, f64) {
+    let solve = |mut values: Vec<f64>| {
+        factor.solve_lower(&mut values);
+        factor.solve_upper(&mut values);
+        values
+    };
+    let ones = solve(vec![1.0; targets.len()]);
+    let mean = dot(&ones, targets) / (ones.iter().sum::<f64>() + 1.0);
+    let mut alpha = solve(targets.to_vec());
+    alpha.iter_mut().zip(&ones).for_each(|(a, one)| *a -= mean * one);
+    (alpha, mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::search::space::Space;
+
+    #[test]
+    fn the_gradient_is_that_of_the_loss() {
+        let space = Space::parse(&json!({
+            "x": {"type": "real", "low": 0, "high": 1},
+            "c": ["a", "b", "c"],
+            "y": {"type": "real", "low": 0, "high": 1, "when": {"c": ["a", "b"]}}
+        }))
+        .unwrap();
+        let frame = Frame::new(&space);
+        let row = |i: usize| {
+            let u = |k: usize| (i as f64 * 0.618 + k as f64 * 0.37 * i as f64).fract();
+            frame.row(&space, &space.decode(&[u(1), u(2), u(3)]))
+        };
+        let rows: Vec<Vec<f64>> = (0..15).map(row).collect();
+        let targets: Vec<f64> = (0..15).map(|i| (i as f64 * 0.7).sin()).collect();
+        let fitter = Fitter::new(&frame, &rows);
+        for shape in [Shape::Matern, Shape::Gauss] {
+            let at = vec![-0.4, 0.3, -0.2, 0.1, -2.0];
+            let mut gradient = vec![0.0; 5];
+            fitter.loss(&targets, shape, &at, &mut gradient);
+            for i in 0..5 {
+                let shifted = |by: f64| {
+                    let mut logs = at.clone();
+                    logs[i] += by;
+                    fitter.loss(&targets, shape, &logs, &mut [0.0; 5])
+                };
+                let slope = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+                assert!(
+                    (slope - gradient[i]).abs() < 1e-5,
+                    "{shape:?} {i} {slope} {}",
+                    gradient[i]
+                );
+            }
+        }
+    }
+}

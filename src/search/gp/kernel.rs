@@ -1,0 +1,125 @@
+//! How alike two rows are.
+
+use super::frame::{Axis, Frame};
+
+/// What a parameter that is active in one row only adds to the squared distance, in units of its line.
+const HALF_ACTIVE: f64 = 0.25;
+
+/// The shape of a kernel over scaled distances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Matérn with parameter 5/2: twice differentiable.
+    Matern,
+    /// Squared exponential: as smooth as can be.
+    Gauss,
+}
+
+impl Shape {
+    /// Returns the kernel at a squared distance and its derivative by it.
+    fn at(self, square: f64) -> (f64, f64) {
+        match self {
+            Shape::Matern => {
+                let a = (5.0 * square).sqrt();
+                let fall = (-a).exp();
+                ((1.0 + a + a * a / 3.0) * fall, -(5.0 / 6.0) * (1.0 + a) * fall)
+            }
+            Shape::Gauss => {
+                let value = (-0.5 * square).exp();
+                (value, -0.5 * value)
+            }
+        }
+    }
+}
+
+/// A kernel with a length of its own for each coordinate.
+#[derive(Clone, Debug)]
+pub(crate) struct Kernel {
+    pub shape: Shape,
+    /// For each coordinate the inverse of its squared length.
+    pub weights: Vec<f64>,
+    /// The variance of the function.
+    pub signal: f64,
+    /// The variance of the noise.
+    pub noise: f64,
+}
+
+impl Kernel {
+    /// Returns a kernel whose parameters are logarithms: lengths, then the signal's and the noise's variance.
+    pub(crate) fn of(shape: Shape, logs: &[f64]) -> Kernel {
+        let (lengths, rest) = logs.split_at(logs.len() - 2);
+        Kernel {
+            shape,
+            weights: lengths.iter().map(|log| (-2.0 * log).exp()).collect(),
+            signal: rest[0].exp(),
+            noise: rest[1].exp(),
+        }
+    }
+
+    /// Returns the covariances of a row with others, given by columns, and their derivatives by the squared distance.
+    pub(crate) fn against(
+        &self,
+        frame: &Frame,
+        row: &[f64],
+        columns: &[Vec<f64>],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let count = columns.first().map_or(0, Vec::len);
+        let mut squares = vec![0.0; count];
+        for (at, column) in columns.iter().enumerate() {
+            add_squares(
+                &frame.axes[at],
+                frame.conditional,
+                row[at],
+                column,
+                self.weights[at],
+                &mut squares,
+            );
+        }
+        let mut slopes = vec![0.0; count];
+        for (square, slope) in squares.iter_mut().zip(&mut slopes) {
+            let (value, by_square) = self.shape.at(*square);
+            *square = self.signal * value;
+            *slope = self.signal * by_square;
+        }
+        (squares, slopes)
+    }
+
+    /// Returns the covariance at each of many squared distances and its derivative.
+    pub(crate) fn over(&self, squares: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let scaled = |square: &f64| {
+            let (value, slope) = self.shape.at(*square);
+            (self.signal * value, self.signal * slope)
+        };
+        squares.iter().map(scaled).unzip()
+    }
+}
+
+fn add_squares(axis: &Axis, gaps: bool, x: f64, column: &[f64], weight: f64, squares: &mut [f64]) {
+    match (axis.choice, gaps) {
+        (false, false) => {
+            for (square, other) in squares.iter_mut().zip(column) {
+                *square += weight * (x - other) * (x - other);
+            }
+        }
+        (true, false) => {
+            for (square, other) in squares.iter_mut().zip(column) {
+                *square += if x == *other { 0.0 } else { weight };
+            }
+        }
+        _ => {
+            for (square, other) in squares.iter_mut().zip(column) {
+                *square += weight * apart(axis, x, *other);
+            }
+        }
+    }
+}
+
+/// Returns the squared distance of two places on an axis.
+pub(crate) fn apart(axis: &Axis, a: f64, b: f64) -> f64 {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) if axis.choice => f64::from(u8::from(a != b)),
+        (false, false) => (a - b) * (a - b),
+        _ if axis.choice => 1.0,
+        _ => HALF_ACTIVE,
+    }
+}

@@ -1,0 +1,240 @@
+//! A Gaussian process: proposes where a smooth model of the trials so far promises most (Bayesian optimisation).
+//!
+//! The model is a Gaussian process over the unit cube with a length-scale for each parameter; whole numbers, steps and
+//! choices are seen as the values they are, and a parameter that is inactive is at a fixed distance from any value of
+//! it. Values are bent before the fit, in the way that makes them most likely. Trials that failed are kept out of the
+//! model and feed one of the chance of success; trials that run count as if they had turned out as believed.
+//!
+//! Settings: `startup`, the trials before the model (by default as many as parameters, 4 to 12, and a seventh of the
+//! trials asked for at most): the centre of the space, then Sobol points.
+//!
+//! # Source
+//! Jones et al. 1998 (expected improvement); Snoek et al., NeurIPS 2012 (this kernel for hyper-parameters);
+//! Garrido-Merchán and Hernández-Lobato 2020 (rounding inside the kernel); Ginsbourger et al. 2010 (the kriging
+//! believer).
+
+mod acquisition;
+mod cholesky;
+mod climb;
+mod fit;
+mod frame;
+mod kernel;
+mod minimise;
+mod model;
+mod past;
+mod warp;
+
+use serde_json::{Map, Value};
+
+use self::acquisition::Promise;
+use self::climb::climb;
+use self::fit::{Fitted, Fitter};
+use self::frame::Frame;
+use self::kernel::{Kernel, Shape};
+use self::model::Model;
+use self::past::Rows;
+use self::warp::Warp;
+use super::history::History;
+use super::sampler::Sampler;
+use super::space::Space;
+use super::start::Start;
+use super::strategy::{Proposal, Setup, Strategy, allow_settings, whole_setting};
+use super::stream::{Purpose, stream};
+use crate::Result;
+
+/// Rows a fit looks at, at most.
+const FIT_MAX: usize = 256;
+/// Rows the model holds, at most: the best and the newest.
+const ROWS_MAX: usize = 1000;
+
+/// Search by a Gaussian process.
+pub struct Gp {
+    space: Space,
+    frame: Frame,
+    start: Sampler<Start>,
+    seed: u64,
+    startup: u64,
+    rows: Rows,
+    fit: Option<Fit>,
+    model: Option<(Model, Vec<u64>)>,
+}
+
+/// What was fitted, and to what.
+struct Fit {
+    /// The trials numbered below this were looked at.
+    until: u64,
+    /// Their values.
+    values: Vec<(u64, f64)>,
+    warp: Warp,
+    fitted: Fitted,
+}
+
+impl Gp {
+    /// Returns a search by a Gaussian process.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for settings it does not have.
+    pub fn new(setup: &Setup) -> Result<Gp> {
+        let Setup { space, settings, seed, trials, .. } = setup.clone();
+        allow_settings("gp", &settings, &["startup"])?;
+        let by_space = (space.dimensions() as u64).clamp(4, 12);
+        let by_trials = trials.map_or(by_space, |trials| (trials / 7).max(3));
+        let startup = whole_setting("gp", &settings, "startup", 1)?;
+        Ok(Gp {
+            frame: Frame::new(&space),
+            start: Sampler::new(space.clone(), Start::new(space.dimensions(), seed), seed),
+            space,
+            seed,
+            startup: startup.unwrap_or(by_space.min(by_trials)),
+            rows: Rows::default(),
+            fit: None,
+            model: None,
+        })
+    }
+
+    /// Proposes a point before there is a model.
+    fn begin(&mut self, history: &History) -> Result<Proposal> {
+        if history.is_empty() && history.next_number() == 0 {
+            let centre = self.space.decode(&vec![0.5; self.space.dimensions()]);
+            if self.space.allows(&centre)? {
+                return Ok(Some(centre).into());
+            }
+        }
+        Ok(self.start.propose(history, |_| None)?.into())
+    }
+
+    /// Makes the fit follow the trials: once for each number of them on a row that grows by a sixteenth a step.
+    fn refit(&mut self, number: u64) {
+        let until = last_step(number);
+        let values: Vec<(u64, f64)> =
+            self.rows.valued().filter(|(past, ..)| *past < until).map(|(n, _, v)| (n, v)).collect();
+        if self.fit.as_ref().is_some_and(|fit| fit.until == until && fit.values == values) {
+            return;
+        }
+        let rows: Vec<Vec<f64>> = self
+            .rows
+            .valued()
+            .filter(|(past, ..)| *past < until)
+            .map(|(_, row, _)| row.to_vec())
+            .collect();
+        let known: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
+        let kept = keep(&known, FIT_MAX);
+        let rows: Vec<Vec<f64>> = kept.iter().map(|at| rows[*at].clone()).collect();
+        let known: Vec<f64> = kept.iter().map(|at| known[*at]).collect();
+        let (warp, fitted) = fit(&self.frame, &rows, &known);
+        self.model = None;
+        self.fit = Some(Fit { until, values, warp, fitted });
+    }
+
+    /// Makes the model follow the fit and the trials; returns the values as the model sees them.
+    fn condition(&mut self) -> Option<&mut Model> {
+        let fit = self.fit.as_ref()?;
+        let (model, numbers) = self.model.get_or_insert_with(|| {
+            (Model::new(Kernel::of(fit.fitted.shape, &fit.fitted.logs)), Vec::new())
+        });
+        let all: Vec<(u64, &[f64], f64)> = self.rows.valued().collect();
+        let values: Vec<f64> = all.iter().map(|(_, _, value)| *value).collect();
+        let kept = keep(&values, ROWS_MAX);
+        let same = kept.iter().zip(numbers.iter()).take_while(|(at, n)| all[**at].0 == **n).count();
+        model.truncate(same);
+        numbers.truncate(same);
+        for at in &kept[same..] {
+            model.add(&self.frame, all[*at].1);
+            numbers.push(all[*at].0);
+        }
+        let kept_values: Vec<f64> = kept.iter().map(|at| values[*at]).collect();
+        model.aim(fit.warp.bend(&kept_values).0);
+        Some(model)
+    }
+
+    fn propose(&mut self, history: &History) -> Result<Option<Map<String, Value>>> {
+        let number = history.next_number();
+        self.refit(number);
+        let Some(mut model) = self.condition().cloned() else { return Ok(None) };
+        let rows: Vec<&[f64]> = self.rows.valued().map(|(_, row, _)| row).collect();
+        // The best mean at a trial, not the best value: noise is not improved on.
+        let mut believed: Vec<(f64, &[f64])> =
+            rows.iter().map(|row| (model.belief(&self.frame, row).mean, *row)).collect();
+        believed.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut best = believed.first().map_or(0.0, |(mean, _)| *mean);
+        let leaders: Vec<Vec<f64>> = believed.iter().take(5).map(|(_, row)| row.to_vec()).collect();
+        for row in self.rows.pending() {
+            best = best.min(model.believe(&self.frame, row));
+        }
+        let success = self.rows.success(&self.frame);
+        // Each failure doubles the price of the next.
+        let caution = f64::from(1 << self.rows.recent_failures());
+        let promise =
+            Promise { frame: &self.frame, model: &model, best, success: success.as_ref(), caution };
+        let mut generator = stream(self.seed, number, Purpose::Model, 0);
+        for (_, row) in climb(&promise, &leaders, &mut generator) {
+            let point = self.frame.point(&self.space, &row);
+            if !self.rows.knows(&row) && self.space.allows(&point)? {
+                return Ok(Some(point));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Strategy for Gp {
+    fn ask(&mut self, history: &History) -> Result<Proposal> {
+        self.rows.follow(&self.space, &self.frame, history);
+        if history.next_number() < self.startup || self.rows.valued().count() < 2 {
+            return self.begin(history);
+        }
+        match self.propose(history)? {
+            Some(point) => Ok(Some(point).into()),
+            None => Ok(self.start.propose(history, |_| None)?.into()),
+        }
+    }
+}
+
+/// Returns the last number up to `number` at which a fit is due.
+fn last_step(number: u64) -> u64 {
+    let mut step = 1;
+    loop {
+        let next = step + (step / 16).max(1);
+        if next > number {
+            return step;
+        }
+        step = next;
+    }
+}
+
+/// Returns the places of at most `most` values in order: half of them the best, the rest the last.
+fn keep(values: &[f64], most: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    if values.len() <= most {
+        return order;
+    }
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]).then(a.cmp(b)));
+    let mut kept: Vec<usize> = order[..most / 2].to_vec();
+    let mut rest = order.split_off(most / 2);
+    rest.sort_unstable();
+    kept.extend(&rest[rest.len() - (most - most / 2)..]);
+    kept.sort_unstable();
+    kept
+}
+
+/// Returns the bending and the kernel that make the values most likely.
+fn fit(frame: &Frame, rows: &[Vec<f64>], values: &[f64]) -> (Warp, Fitted) {
+    let fitter = Fitter::new(frame, rows);
+    let mut best: Option<(f64, Warp, Fitted)> = None;
+    for warp in Warp::ALL {
+        let (targets, log_slope) = warp.bend(values);
+        let fitted = fitter.fit(&targets, Shape::Matern, fitter.start(), 12);
+        let loss = fitted.loss - log_slope;
+        if best.as_ref().is_none_or(|(least, ..)| loss < *least) {
+            best = Some((loss, warp, fitted));
+        }
+    }
+    let (_, warp, fitted) = best.unwrap_or_else(|| {
+        let logs = fitter.start();
+        (0.0, Warp::Straight, Fitted { logs, shape: Shape::Matern, loss: 0.0 })
+    });
+    let targets = warp.bend(values).0;
+    let matern = fitter.fit(&targets, Shape::Matern, fitted.logs, 30);
+    let gauss = fitter.fit(&targets, Shape::Gauss, fitter.start(), 40);
+    (warp, if gauss.loss < matern.loss { gauss } else { matern })
+}

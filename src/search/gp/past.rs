@@ -1,0 +1,111 @@
+//! The trials of a history as rows, kept up to date as they change.
+
+use super::fit::Fitter;
+use super::frame::Frame;
+use super::kernel::{Kernel, Shape};
+use super::model::Model;
+use crate::search::history::{Cursor, History, PastState};
+use crate::search::space::Space;
+
+/// How a trial counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Pending,
+    Valued(f64),
+    /// Stopped for want of promise: no failure, and no value.
+    Pruned,
+    Failed,
+}
+
+/// The trials of a history in order of their numbers.
+#[derive(Default)]
+pub(crate) struct Rows {
+    cursor: Cursor,
+    trials: Vec<(u64, Vec<f64>, Outcome)>,
+    success: Option<(Vec<bool>, Model)>,
+}
+
+impl Rows {
+    /// Takes in what changed.
+    pub(crate) fn follow(&mut self, space: &Space, frame: &Frame, history: &History) {
+        let (anew, changed) = self.cursor.follow(history);
+        if anew {
+            self.trials.clear();
+            self.trials.reserve(history.len());
+        }
+        for &at in changed {
+            let past = &history.trials()[at];
+            let outcome = match (&past.state, past.value()) {
+                (PastState::Pending, _) => Outcome::Pending,
+                (PastState::Pruned, _) => Outcome::Pruned,
+                (_, Some(value)) => Outcome::Valued(value),
+                _ => Outcome::Failed,
+            };
+            let trial = (past.number, frame.row(space, &past.params), outcome);
+            match self.trials.get_mut(at) {
+                Some(known) => *known = trial,
+                None => self.trials.push(trial),
+            }
+        }
+    }
+
+    /// Returns number, row and value of each trial with one.
+    pub(crate) fn valued(&self) -> impl Iterator<Item = (u64, &[f64], f64)> {
+        self.trials.iter().filter_map(|(number, row, outcome)| match outcome {
+            Outcome::Valued(value) => Some((*number, row.as_slice(), *value)),
+            _ => None,
+        })
+    }
+
+    /// Returns the rows of trials at work.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &[f64]> {
+        let pending = |outcome: &Outcome| matches!(outcome, Outcome::Pending | Outcome::Pruned);
+        self.trials.iter().filter(move |trial| pending(&trial.2)).map(|trial| trial.1.as_slice())
+    }
+
+    /// Returns how many of the last ten ended trials failed.
+    pub(crate) fn recent_failures(&self) -> usize {
+        let ended = self.trials.iter().rev().filter(|trial| trial.2 != Outcome::Pending);
+        ended.take(10).filter(|trial| trial.2 == Outcome::Failed).count()
+    }
+
+    /// Says whether a trial of that row is known, or one at work or failed is next to it.
+    pub(crate) fn knows(&self, row: &[f64]) -> bool {
+        self.trials.iter().any(|(_, other, outcome)| {
+            let gap = |(a, b): (&f64, &f64)| match (a.is_nan(), b.is_nan()) {
+                (true, true) => 0.0,
+                (false, false) => (a - b).abs(),
+                _ => 1.0,
+            };
+            let near = match outcome {
+                Outcome::Pending => 2e-3,
+                Outcome::Failed => 1e-2,
+                _ => 1e-7,
+            };
+            other.iter().zip(row).map(gap).sum::<f64>() < near
+        })
+    }
+
+    /// Returns a model of success and failure, where any trial failed.
+    pub(crate) fn success(&mut self, frame: &Frame) -> Option<Model> {
+        let ended = || self.trials.iter().filter(|trial| trial.2 != Outcome::Pending);
+        let labels: Vec<bool> = ended().map(|trial| trial.2 != Outcome::Failed).collect();
+        if labels.iter().all(|fine| *fine) {
+            return None;
+        }
+        if let Some((known, model)) = &self.success
+            && *known == labels
+        {
+            return Some(model.clone());
+        }
+        let rows: Vec<Vec<f64>> = ended().map(|trial| trial.1.clone()).collect();
+        let targets: Vec<f64> = labels.iter().map(|fine| if *fine { 1.0 } else { -1.0 }).collect();
+        let fitter = Fitter::new(frame, &rows);
+        let fitted = fitter.fit(&targets, Shape::Matern, fitter.start(), 12);
+        let mut model = Model::new(Kernel::of(Shape::Matern, &fitted.logs));
+        rows.iter().for_each(|row| model.add(frame, row));
+        model.aim(targets);
+        self.success = Some((labels.clone(), model.clone()));
+        Some(model)
+    }
+}
