@@ -25,6 +25,7 @@ pub mod serve;
 pub mod sobol;
 pub mod space;
 mod start;
+pub mod stopper;
 pub mod strategy;
 pub mod stream;
 #[cfg(test)]
