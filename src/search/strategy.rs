@@ -6,6 +6,7 @@ use super::cmaes::Cmaes;
 use super::coordinate::Coordinate;
 use super::fidelity::asha::Asha;
 use super::fidelity::brackets::Brackets;
+use super::fidelity::freeze_thaw::FreezeThaw;
 use super::gp::Gp;
 use super::grid::Grid;
 use super::halton::Halton;
@@ -33,10 +34,11 @@ pub const KNOWN: &[&str] = &[
     "hyperband",
     "asha",
     "bohb",
+    "freeze_thaw",
 ];
 
 /// Those among them that decide how many epochs a trial trains, and so need to know the most.
-pub const WITH_EPOCHS: &[&str] = &["halving", "hyperband", "asha", "bohb"];
+pub const WITH_EPOCHS: &[&str] = &["halving", "hyperband", "asha", "bohb", "freeze_thaw"];
 
 /// What a strategy answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,6 +134,7 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "parego" => Box::new(Parego::new(setup)?),
         "gp" => Box::new(Gp::new(setup)?),
         "tpe" => Box::new(Tpe::new(space, &settings, seed)?),
+        "freeze_thaw" => Box::new(FreezeThaw::new(setup)?),
         "halving" => Box::new(Brackets::halving(setup)?),
         "hyperband" => Box::new(Brackets::hyperband(setup)?),
         name @ ("asha" | "bohb") => Box::new(Asha::new(name, setup)?),

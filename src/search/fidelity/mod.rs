@@ -11,6 +11,7 @@ use crate::{Error, Result};
 
 pub mod asha;
 pub mod brackets;
+pub mod freeze_thaw;
 pub(crate) mod proposer;
 pub mod rungs;
 pub(crate) mod standing;

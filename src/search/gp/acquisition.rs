@@ -60,7 +60,7 @@ impl Promise<'_> {
 
 /// Returns the logarithm of the expected improvement in standard deviations, and its slope, where the mean is `z`
 /// standard deviations better than the best.
-fn log_improvement(z: f64) -> (f64, f64) {
+pub(crate) fn log_improvement(z: f64) -> (f64, f64) {
     // The difference below loses as many digits as z² has, and keeps enough.
     if z > -25.0 {
         let below = normal::below(z);
@@ -85,7 +85,7 @@ fn floored(log: f64) -> (f64, f64) {
 }
 
 /// Returns the logarithm of the chance of success, and its slopes by mean and deviation.
-fn log_chance(mean: f64, deviation: f64) -> (f64, f64, f64) {
+pub(crate) fn log_chance(mean: f64, deviation: f64) -> (f64, f64, f64) {
     // Labels are 1 and -1; the blur keeps a single failure from being a wall.
     let spread = (deviation * deviation + 0.1).sqrt();
     let z = (mean / spread).max(-30.0);

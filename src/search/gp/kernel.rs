@@ -16,7 +16,7 @@ pub(crate) enum Shape {
 
 impl Shape {
     /// Returns the kernel at a squared distance and its derivative by it.
-    fn at(self, square: f64) -> (f64, f64) {
+    pub(crate) fn at(self, square: f64) -> (f64, f64) {
         match self {
             Shape::Matern => {
                 let a = (5.0 * square).sqrt();

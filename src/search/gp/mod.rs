@@ -13,14 +13,14 @@
 //! Garrido-Merchán and Hernández-Lobato 2020 (rounding inside the kernel); Ginsbourger et al. 2010 (the kriging
 //! believer).
 
-mod acquisition;
-mod cholesky;
+pub(crate) mod acquisition;
+pub(crate) mod cholesky;
 mod climb;
-mod fit;
-mod frame;
-mod kernel;
-mod minimise;
-mod model;
+pub(crate) mod fit;
+pub(crate) mod frame;
+pub(crate) mod kernel;
+pub(crate) mod minimise;
+pub(crate) mod model;
 mod past;
 mod warp;
 
