@@ -113,20 +113,23 @@ CREATE TABLE config (
 ) STRICT;
 
 CREATE TABLE study (
-    -- An adaptive search of an experiment.
+    -- An adaptive search of an experiment. What its strategy was told, and each version of what it was made of, is in study_change.
     id            INTEGER PRIMARY KEY,
     uid           TEXT    NOT NULL,
     experiment_id INTEGER NOT NULL UNIQUE REFERENCES experiment (id) ON DELETE CASCADE,
-    state         TEXT    NOT NULL CHECK (state = 'open' OR state = 'exhausted' OR state = 'closed'), -- exhausted: asks no more, trials may run
+    state         TEXT    NOT NULL CHECK (state = 'open' OR state = 'paused' OR state = 'exhausted' OR state = 'closed'), -- paused, exhausted: asks no more, trials may run
     strategy      TEXT    NOT NULL,
     settings      TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),
     space         TEXT    NOT NULL CHECK (json_valid(space)),
+    constraints   TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(constraints)), -- expressions that each proposal meets
     targets       TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(targets)),    -- parameter -> key path in the config
     base          TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(base)),       -- config merged under each proposal
     seeds         TEXT    NOT NULL CHECK (json_valid(seeds)),                   -- each trial runs once with each
     seed          INTEGER NOT NULL,               -- of the strategy's random stream
-    trial_max     INTEGER CHECK (trial_max > 0),  -- NULL: until the space is exhausted
+    trial_max     INTEGER CHECK (trial_max > 0),  -- so many are asked for; NULL: until the space is exhausted
     trial_ahead   INTEGER NOT NULL DEFAULT 4 CHECK (trial_ahead > 0),           -- trials waiting or running at once
+    epoch_max     INTEGER CHECK (epoch_max > 0),  -- the most a trial can train; NULL: trials have no epochs
+    epoch_budget  INTEGER CHECK (epoch_budget > 0), -- of all trials together
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT ''
 ) STRICT;
@@ -134,16 +137,19 @@ CREATE TABLE study (
 CREATE INDEX study_open ON study (id) WHERE state <> 'closed';
 
 CREATE TABLE trial (
-    -- One point a study asked for.
+    -- One point a study asked for, or was given.
     id            INTEGER PRIMARY KEY,
     uid           TEXT    NOT NULL,
     study_id      INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
     number        INTEGER NOT NULL CHECK (number >= 0),
     config_id     INTEGER NOT NULL REFERENCES config (id) ON DELETE RESTRICT,
+    source        TEXT    NOT NULL DEFAULT 'asked' CHECK (source = 'asked' OR source = 'added'), -- added: by a person, not by the strategy
     params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
     state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'pruned' OR state = 'failed'),
     vals          TEXT    CHECK (json_valid(vals)),                             -- one number an objective, null for NaN
-    seen          TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(seen)),       -- numbers of earlier trials still pending at the ask; the others had ended
+    epochs        INTEGER CHECK (epochs > 0),     -- to reach, counted from its beginning, where the study has epochs
+    curve         TEXT    CHECK (json_valid(curve)),                            -- the first objective after each epoch
+    seen          INTEGER NOT NULL DEFAULT 0 CHECK (seen >= 0),                 -- so many changes of its study were known when it was asked for
     extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
     asked_at_ms   INTEGER NOT NULL,
     ended_at_ms   INTEGER,
@@ -152,8 +158,23 @@ CREATE TABLE trial (
     UNIQUE (study_id, number),
     CHECK ((state = 'complete' OR state = 'pruned' OR state = 'failed') = (ended_at_ms IS NOT NULL))
 ) STRICT;
--- Serves search.sql: list_pending_trials.
+-- Serves search.sql: pending_trials.
 CREATE INDEX trial_pending ON trial (study_id, number) WHERE state IN ('waiting', 'running');
+
+CREATE TABLE study_change (
+    -- What a study's strategy knew, in order: how trials ended or went on, and what the study was made of from then on.
+    -- A proposal follows from the trials numbered below its own and the changes up to its `seen`. Append only.
+    study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    seq      INTEGER NOT NULL CHECK (seq > 0),
+    number   INTEGER,                             -- of the trial; NULL: the study itself
+    state    TEXT    CHECK (state = 'waiting' OR state = 'complete' OR state = 'pruned' OR state = 'failed'), -- waiting: it goes on
+    vals     TEXT    CHECK (json_valid(vals)),
+    epochs   INTEGER,                             -- to reach
+    reached  INTEGER,                             -- so much of the trial's curve was known
+    setup    TEXT    CHECK (json_valid(setup)),
+    PRIMARY KEY (study_id, seq),
+    CHECK ((number IS NULL) = (setup IS NOT NULL) AND (number IS NULL) = (state IS NULL))
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE run (
     -- One execution of one config with one seed; owns metrics and artifacts.
@@ -481,6 +502,38 @@ END;
 CREATE TRIGGER trial_changed AFTER UPDATE OF state ON trial WHEN old.state <> new.state BEGIN
     INSERT INTO event (at_ms, what, what_id, from_state, to_state, who)
     VALUES (new.changed_at_ms, 'trial', new.id, old.state, new.state, new.changed_by);
+END;
+CREATE TRIGGER study_change_is_append_only BEFORE UPDATE ON study_change BEGIN
+    SELECT raise(ABORT, 'what a strategy knew is append-only');
+END;
+CREATE TRIGGER study_made AFTER INSERT ON study BEGIN
+    INSERT INTO study_change (study_id, seq, setup)
+    VALUES (new.id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.id),
+            json_object('strategy', new.strategy, 'settings', json(new.settings), 'space', json(new.space), 'constraints', json(new.constraints),
+                        'seed', new.seed, 'trials', new.trial_max, 'workers', new.trial_ahead, 'epochs', new.epoch_max,
+                        'epoch_budget', new.epoch_budget, 'goals', (SELECT json_group_array(o.goal) FROM
+                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o)));
+END;
+CREATE TRIGGER study_edited
+AFTER UPDATE OF strategy, settings, space, constraints, seed, trial_max, trial_ahead, epoch_max, epoch_budget ON study BEGIN
+    INSERT INTO study_change (study_id, seq, setup)
+    VALUES (new.id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.id),
+            json_object('strategy', new.strategy, 'settings', json(new.settings), 'space', json(new.space), 'constraints', json(new.constraints),
+                        'seed', new.seed, 'trials', new.trial_max, 'workers', new.trial_ahead, 'epochs', new.epoch_max,
+                        'epoch_budget', new.epoch_budget, 'goals', (SELECT json_group_array(o.goal) FROM
+                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o)));
+END;
+CREATE TRIGGER trial_given AFTER INSERT ON trial WHEN new.ended_at_ms IS NOT NULL BEGIN
+    INSERT INTO study_change (study_id, seq, number, state, vals, epochs, reached)
+    VALUES (new.study_id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.study_id),
+            new.number, new.state, new.vals, new.epochs, json_array_length(new.curve));
+END;
+CREATE TRIGGER trial_told AFTER UPDATE OF state, vals, epochs, curve ON trial
+WHEN new.ended_at_ms IS NOT NULL OR old.ended_at_ms IS NOT NULL BEGIN
+    INSERT INTO study_change (study_id, seq, number, state, vals, epochs, reached)
+    VALUES (new.study_id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.study_id),
+            new.number, CASE WHEN new.ended_at_ms IS NULL THEN 'waiting' ELSE new.state END, new.vals, new.epochs,
+            json_array_length(new.curve));
 END;
 CREATE TRIGGER run_added AFTER INSERT ON run BEGIN
     INSERT INTO event (at_ms, what, what_id, to_state, who)

@@ -80,14 +80,18 @@ SELECT EXISTS (SELECT 1 FROM job WHERE state = 'running' AND lease_until_ms < :n
                                      AND j.ended_at_ms IS NULL)))
 
 -- name: search_due
--- Whether the searcher's turn could change anything. Begins with the open studies, however many experiments there are.
+-- Whether the searcher's turn could change anything. Begins with the open studies, however many experiments there are;
+-- trials that were asked for by hand have no runs, and are no concern of the searcher.
 SELECT EXISTS (
     SELECT 1 FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
-    WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL
+    WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL AND e.kind <> 'log'
       AND ((s.state = 'open' AND (SELECT count(*) FROM trial t WHERE t.study_id = s.id
-                                  AND t.state IN ('waiting', 'running')) < s.trial_ahead)
+                                  AND t.state IN ('waiting', 'running')
+                                  AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)) < s.trial_ahead)
            OR (s.state = 'exhausted' AND NOT EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id
-                                                     AND t.state IN ('waiting', 'running')))
+                                                     AND t.state IN ('waiting', 'running')
+                                                     AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)))
            OR EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.state IN ('waiting', 'running')
+                      AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
                       AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id
                                       AND r.state IN ('waiting', 'running')))))

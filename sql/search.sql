@@ -1,34 +1,131 @@
--- Studies and their trials.
+-- Studies, their trials, and what their strategies were told.
 
 -- name: add_study
-INSERT INTO study (uid, experiment_id, state, strategy, settings, space, targets, base, seeds, seed, trial_max,
-                   trial_ahead, changed_at_ms, changed_by)
-VALUES (:uid, :experiment, 'open', :strategy, :settings, :space, :targets, :base, :seeds, :seed, :trial_max,
-        :trial_ahead, :now_ms, :who)
+INSERT INTO study (uid, experiment_id, state, strategy, settings, space, constraints, targets, base, seeds, seed, trial_max,
+                   trial_ahead, epoch_max, epoch_budget, changed_at_ms, changed_by)
+VALUES (:uid, :experiment, 'open', :strategy, :settings, :space, :constraints, :targets, :base, :seeds, :seed, :trial_max,
+        :trial_ahead, :epoch_max, :epoch_budget, :now_ms, :who)
 
 -- name: open_studies
--- Of experiments that are at work.
-SELECT s.id, s.experiment_id, s.state, s.strategy, s.settings, s.space, s.seeds, s.seed, s.trial_max, s.trial_ahead,
-       e.plan, e.cwd
+-- Of experiments that are at work, with jobs.
+SELECT s.id, s.experiment_id, s.state, s.trial_ahead
+FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
+WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL AND e.kind <> 'log' ORDER BY s.id
+
+-- name: plan_of_study
+SELECT e.plan, e.cwd, s.seeds FROM study s JOIN experiment e ON e.id = s.experiment_id WHERE s.id = :study
+
+-- name: study_of_experiment
+SELECT s.id, s.state, e.name, e.kind FROM study s JOIN experiment e ON e.id = s.experiment_id
+WHERE s.experiment_id = :experiment
+
+-- name: state_of_study
+SELECT s.state, s.experiment_id, e.kind, s.base, s.targets FROM study s JOIN experiment e ON e.id = s.experiment_id WHERE s.id = :study
+
+-- name: list_studies
+SELECT s.id, s.uid, s.experiment_id, e.name, s.state, s.strategy, s.trial_max, s.seed,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS complete,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND (t.state = 'waiting' OR t.state = 'running')) AS pending
 FROM study s JOIN experiment e ON e.id = s.experiment_id
-WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL ORDER BY s.id
+WHERE e.deleted_at_ms IS NULL ORDER BY s.id
+
+-- name: summary_of_study
+SELECT s.id, s.uid, s.experiment_id, e.name, s.state, s.strategy, s.trial_max, s.seed,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS complete,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND (t.state = 'waiting' OR t.state = 'running')) AS pending
+FROM study s JOIN experiment e ON e.id = s.experiment_id
+WHERE s.id = :study
+
+-- name: setup_of_study
+SELECT strategy, settings, space, constraints, seed, trial_max, trial_ahead, epoch_max, epoch_budget FROM study WHERE id = :study
 
 -- name: pending_trials
-SELECT id, number FROM trial WHERE study_id = :study AND state IN ('waiting', 'running') ORDER BY number
+-- Those whose runs jobs do; whoever asked by hand has the others.
+SELECT t.id, t.number FROM trial t
+WHERE t.study_id = :study AND t.state IN ('waiting', 'running') AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
+ORDER BY t.number
 
--- name: history
-SELECT number, params, state, vals FROM trial WHERE study_id = :study ORDER BY number
+-- name: settled_trials
+-- Pending ones all of whose runs have ended.
+SELECT t.id FROM trial t
+WHERE t.study_id = :study AND t.state IN ('waiting', 'running')
+  AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
+  AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id AND (r.state = 'waiting' OR r.state = 'running'))
+ORDER BY t.number
 
 -- name: runs_of_trial
 SELECT id, state FROM run WHERE trial_id = :trial ORDER BY id
 
+-- name: any_pending
+SELECT EXISTS (SELECT 1 FROM trial WHERE study_id = :study AND state IN ('waiting', 'running'))
+
+-- name: trials_since
+SELECT number, params, source, seen, epochs FROM trial WHERE study_id = :study AND number >= :number ORDER BY number
+
+-- name: changes_since
+SELECT c.seq, c.number, c.state, c.vals, c.epochs, c.reached, c.setup,
+       CASE WHEN c.reached > 0 THEN (SELECT t.curve FROM trial t WHERE t.study_id = c.study_id AND t.number = c.number) END AS curve
+FROM study_change c WHERE c.study_id = :study AND c.seq > :seq ORDER BY c.seq
+
+-- name: trial_by_number
+SELECT t.id, t.state, EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id) FROM trial t
+WHERE t.study_id = :study AND t.number = :number
+
+-- name: trials_of_study
+SELECT number, params, source, state, vals, epochs, curve, asked_at_ms, ended_at_ms, extra FROM trial
+WHERE study_id = :study ORDER BY number
+
 -- name: add_trial
-INSERT INTO trial (uid, study_id, number, config_id, params, state, seen, asked_at_ms, changed_at_ms, changed_by)
-VALUES (:uid, :study, :number, :config, :params, 'waiting', :seen, :now_ms, :now_ms, :who)
+INSERT INTO trial (uid, study_id, number, config_id, params, state, epochs, seen, asked_at_ms, changed_at_ms, changed_by)
+VALUES (:uid, :study, :number, :config, :params, :state, :epochs, :seen, :now_ms, :now_ms, :who)
+
+-- name: give_trial
+INSERT INTO trial (uid, study_id, number, config_id, source, params, state, vals, epochs, curve, seen, extra, asked_at_ms,
+                   ended_at_ms, changed_at_ms, changed_by)
+VALUES (:uid, :study, :number, :config, 'added', :params, :state, :vals, :epochs, :curve, :seen, :extra, :now_ms,
+        :ended_at_ms, :now_ms, :who)
+
+-- name: points_to_try
+-- Added without a value, and not handed out yet.
+SELECT t.id, t.number, t.params, t.config_id FROM trial t
+WHERE t.study_id = :study AND t.state IN ('waiting', 'running') AND t.state = 'waiting' AND t.source = 'added'
+  AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
+ORDER BY t.number LIMIT :limit
+
+-- name: hand_out_trial
+UPDATE trial SET state = 'running', changed_at_ms = :now_ms, changed_by = :who WHERE id = :trial AND state = 'waiting'
 
 -- name: end_trial
-UPDATE trial SET state = :state, vals = :vals, ended_at_ms = :now_ms, changed_at_ms = :now_ms, changed_by = :who
+UPDATE trial SET state = :state, vals = :vals, curve = coalesce(:curve, curve), ended_at_ms = :now_ms,
+                 changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :trial AND state IN ('waiting', 'running')
+
+-- name: go_on_with_trial
+UPDATE trial SET state = :state, vals = NULL, epochs = :epochs, ended_at_ms = NULL, changed_at_ms = :now_ms, changed_by = :who
+WHERE study_id = :study AND number = :number AND ended_at_ms IS NOT NULL
 
 -- name: set_study_state
 UPDATE study SET state = :state, changed_at_ms = :now_ms, changed_by = :who WHERE id = :study AND state <> :state
+
+-- name: close_when_done
+UPDATE study SET state = 'closed', changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :study AND state = 'exhausted'
+  AND NOT EXISTS (SELECT 1 FROM trial WHERE study_id = :study AND state IN ('waiting', 'running'))
+
+-- name: edit_study
+UPDATE study SET strategy = :strategy, settings = :settings, space = :space, constraints = :constraints, trial_max = :trial_max
+WHERE id = :study
+
+-- name: next_of_study
+-- The number of the next trial, and the last change.
+SELECT coalesce((SELECT max(number) + 1 FROM trial WHERE study_id = :study), 0),
+       coalesce((SELECT max(seq) FROM study_change WHERE study_id = :study), 0)
+
+-- name: count_asked
+SELECT count(*) FROM trial WHERE study_id = :study AND source = 'asked'
+
+-- name: reopen_by_study
+UPDATE experiment SET state = 'running', ended_at_ms = NULL, error = NULL, changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :experiment AND (state = 'complete' OR state = 'failed' OR state = 'cancelled')

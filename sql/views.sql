@@ -29,8 +29,8 @@ FROM config c;
 
 CREATE VIEW studies AS
 -- One row an adaptive search.
-SELECT s.id, s.uid, s.experiment_id, e.name AS experiment, s.state, s.strategy, s.settings, s.space, s.seed, s.seeds,
-       s.trial_max,
+SELECT s.id, s.uid, s.experiment_id, e.name AS experiment, s.state, s.strategy, s.settings, s.space, s.constraints, s.seed,
+       s.seeds, s.trial_max, s.epoch_max, s.epoch_budget,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS trials_complete,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'failed') AS trials_failed
@@ -38,12 +38,13 @@ FROM study s
 JOIN experiment e ON e.id = s.experiment_id;
 
 CREATE VIEW trials AS
--- One row a point a study asked for; `value` is its first objective over its seeds.
-SELECT t.id, t.uid, t.study_id, s.experiment_id, e.name AS experiment, t.number, t.state, t.params,
+-- One row a point a study asked for or was given; `value` is its first objective over its seeds. `seen` says how many
+-- changes of its study were known when it was asked for.
+SELECT t.id, t.uid, t.study_id, s.experiment_id, e.name AS experiment, t.number, t.source, t.state, t.params,
        json_extract(t.vals, '$[0]') AS value, t.vals AS "values", t.config_id,
        strftime('%Y-%m-%dT%H:%M:%fZ', t.asked_at_ms / 1000.0, 'unixepoch') AS asked_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', t.ended_at_ms / 1000.0, 'unixepoch') AS ended_at,
-       (t.ended_at_ms - t.asked_at_ms) / 1000.0 AS duration_s, t.seen, t.extra
+       (t.ended_at_ms - t.asked_at_ms) / 1000.0 AS duration_s, t.epochs, t.curve, t.seen, t.extra
 FROM trial t
 JOIN study s ON s.id = t.study_id
 JOIN experiment e ON e.id = s.experiment_id;

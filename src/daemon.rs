@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::process;
 use crate::queue::{self, NewWorker, Room, WorkerKind};
 use crate::store::{Open, ReadTx, Store, Watch, WriteTx};
+use crate::study::Memory;
 use crate::worker::{self, Stop};
 
 /// One kind of turn.
@@ -18,15 +19,15 @@ pub struct Turn {
     pub kind: WorkerKind,
     /// Whether a turn could change anything; read without the write lock.
     pub due: fn(&ReadTx<'_>) -> Result<bool>,
-    /// The turn; returns how much changed.
-    pub take: fn(&WriteTx<'_>, &str) -> Result<usize>,
+    /// The turn; returns how much changed. The memory is the program's, and never ahead of the file.
+    pub take: fn(&WriteTx<'_>, &mut Memory, &str) -> Result<usize>,
 }
 
 /// The scheduler's turn.
 pub const SCHEDULER: Turn = Turn {
     kind: WorkerKind::Scheduler,
     due: crate::lifecycle::schedule_due,
-    take: crate::lifecycle::schedule,
+    take: |tx, _, who| crate::lifecycle::schedule(tx, who),
 };
 
 /// The searcher's turn.
@@ -55,7 +56,7 @@ pub fn run(db: &Path, turns: &[Turn], stop: &Stop) -> Result<()> {
     }
     let watch = Watch::new(db);
     let (mut seen, mut looked, mut heard) = (None, Instant::now(), Instant::now());
-    let mut first = true;
+    let (mut first, mut memory) = (true, Memory::default());
     let result = loop {
         if stop.now.load(Ordering::Relaxed) || stop.preempt.load(Ordering::Relaxed) {
             break Ok(());
@@ -64,7 +65,7 @@ pub fn run(db: &Path, turns: &[Turn], stop: &Stop) -> Result<()> {
         if first || seen != Some(version) || looked.elapsed() >= LOOK {
             first = false;
             (seen, looked) = (Some(version), Instant::now());
-            if let Err(error) = take_all(&mut store, turns) {
+            if let Err(error) = take_all(&mut store, &mut memory, turns) {
                 match error {
                     Error::Busy { .. } => {}
                     other => break Err(other),
@@ -87,14 +88,14 @@ pub fn run(db: &Path, turns: &[Turn], stop: &Stop) -> Result<()> {
     result
 }
 
-fn take_all(store: &mut Store, turns: &[Turn]) -> Result<()> {
+fn take_all(store: &mut Store, memory: &mut Memory, turns: &[Turn]) -> Result<()> {
     // One turn's changes may make another's due.
     for _ in 0..8 {
         let mut changes = 0;
         for turn in turns {
             if store.read(turn.due)? {
                 let who = turn.kind.as_str();
-                changes += store.write(|tx| (turn.take)(tx, who))?;
+                changes += memory.write(store, |tx, memory| (turn.take)(tx, memory, who))?;
             }
         }
         if changes == 0 {

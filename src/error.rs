@@ -171,6 +171,9 @@ impl Error {
             Error::NotFound { what: "experiment", .. } => {
                 Some("`mle protocol` lists the experiments of this file".into())
             }
+            Error::NotFound { what: "study", .. } => {
+                Some("`mle study list` lists the studies of this file".into())
+            }
             Error::NotFound { what: "job", .. } => {
                 Some("`mle status` lists the jobs of this file".into())
             }

@@ -1,6 +1,7 @@
 //! Machine-learning experiments in one SQLite file.
 
 pub mod aggregate;
+pub mod analysis;
 pub mod artifact;
 pub mod blob;
 pub mod cli;
@@ -20,6 +21,7 @@ pub mod search;
 pub mod spec;
 pub mod sql;
 pub mod store;
+pub mod study;
 mod words;
 pub mod worker;
 

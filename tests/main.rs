@@ -10,6 +10,7 @@ mod jobs_are_well_behaved;
 mod many_workers;
 mod programs_cooperate;
 mod readme_works;
+mod studies_by_hand;
 mod text_is_stable;
 mod texts_are_sound;
 mod toolbox_files_run;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::lab::Lab;
 
-const VERBS: [&[&str]; 34] = [
+const VERBS: [&[&str]; 48] = [
     &["run"],
     &["status"],
     &["leaderboard"],
@@ -17,6 +17,20 @@ const VERBS: [&[&str]; 34] = [
     &["protocol", "untag"],
     &["protocol", "delete"],
     &["protocol", "undelete"],
+    &["study"],
+    &["study", "new"],
+    &["study", "list"],
+    &["study", "show"],
+    &["study", "space"],
+    &["study", "add"],
+    &["study", "warm-start"],
+    &["study", "refine"],
+    &["study", "pause"],
+    &["study", "resume"],
+    &["study", "extend"],
+    &["study", "replay"],
+    &["ask"],
+    &["tell"],
     &["sql"],
     &["artifact"],
     &["artifact", "add"],

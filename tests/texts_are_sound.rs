@@ -75,6 +75,8 @@ const MAY_READ_ALL: &[(&str, &str)] = &[
     ("protocol", "scalars_of_experiment"),
     ("report", "metrics_of_first_runs"),
     ("report", "count_jobs"),
+    // A person looks at all studies.
+    ("search", "list_studies"),
     // The schema is small.
     ("protocol", "text_of_view"),
     ("protocol", "wide_views"),
@@ -189,13 +191,13 @@ const VIEWS: &[(&str, &str)] = &[
     ("configs", "id hash params runs"),
     (
         "studies",
-        "id uid experiment_id experiment state strategy settings space seed seeds trial_max \
-         trials trials_complete trials_failed",
+        "id uid experiment_id experiment state strategy settings space constraints seed seeds \
+         trial_max epoch_max epoch_budget trials trials_complete trials_failed",
     ),
     (
         "trials",
-        "id uid study_id experiment_id experiment number state params value values config_id \
-         asked_at ended_at duration_s seen extra",
+        "id uid study_id experiment_id experiment number source state params value values config_id \
+         asked_at ended_at duration_s epochs curve seen extra",
     ),
     (
         "runs",

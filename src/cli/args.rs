@@ -8,7 +8,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::output::Output;
 use super::{
-    artifact, doctor, jobs, leaderboard, log, logs, programs, protocol, report, run, sql, status,
+    artifact, ask, doctor, jobs, leaderboard, log, logs, programs, protocol, report, run, sql,
+    status, study,
 };
 use crate::error::{Error, Result, exit};
 use crate::process;
@@ -68,6 +69,9 @@ enum Verb {
     Leaderboard(leaderboard::Args),
     Report(report::Args),
     Protocol(protocol::Args),
+    Study(study::Args),
+    Ask(ask::AskArgs),
+    Tell(ask::TellArgs),
     Sql(sql::Args),
     Artifact(artifact::Args),
     Logs(logs::LogsArgs),
@@ -226,6 +230,14 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
             Ok(())
         }
         Verb::Man(args) => man(args),
+        Verb::Study(args) => {
+            // Where no file is, a new study makes one.
+            let db = match (db(common), args.makes()) {
+                (Err(Error::Invalid { .. }), Some(new)) if !any_db() => new,
+                (db, _) => db?,
+            };
+            study::run(args, output, &db)
+        }
         Verb::Searcher(args) => programs::searcher(args, || db(common)),
         verb => {
             let db = db(common)?;
@@ -234,6 +246,8 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
                 Verb::Leaderboard(args) => leaderboard::run(args, output, &db),
                 Verb::Report(args) => report::run(args, output, &db),
                 Verb::Protocol(args) => protocol::run(args, output, &db),
+                Verb::Ask(args) => ask::ask(args, output, &db),
+                Verb::Tell(args) => ask::tell(args, output, &db),
                 Verb::Sql(args) => sql::run(args, output, &db),
                 Verb::Artifact(args) => artifact::run(args, output, &db),
                 Verb::Logs(args) => logs::run(args, output, &db),
@@ -248,17 +262,22 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
                 Verb::Worker(args) => programs::worker(args, &db),
                 Verb::Scheduler(args) => programs::scheduler(args, &db),
                 Verb::Doctor(args) => doctor::run(args, output, &db),
-                Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Searcher(_) => Ok(()),
+                Verb::Run(_)
+                | Verb::Completions(_)
+                | Verb::Man(_)
+                | Verb::Study(_)
+                | Verb::Searcher(_) => Ok(()),
             }
         }
     }
 }
 
-/// Returns the file meant: the one named, or the only one here.
-fn db(common: &Common) -> Result<PathBuf> {
-    if let Some(db) = &common.db {
-        return Ok(db.clone());
-    }
+fn any_db() -> bool {
+    found().is_ok_and(|found| !found.is_empty())
+}
+
+/// Returns the files of this folder that may be ours.
+fn found() -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(".")
         .map_err(|error| Error::io(".", error))?
         .flatten()
@@ -268,7 +287,15 @@ fn db(common: &Common) -> Result<PathBuf> {
         })
         .collect();
     found.sort();
-    match found.as_slice() {
+    Ok(found)
+}
+
+/// Returns the file meant: the one named, or the only one here.
+fn db(common: &Common) -> Result<PathBuf> {
+    if let Some(db) = &common.db {
+        return Ok(db.clone());
+    }
+    match found()?.as_slice() {
         [one] => Ok(one.strip_prefix(".").unwrap_or(one).to_owned()),
         [] => {
             Err(Error::invalid("--db", "no file is named, and there is no .db file in this folder")

@@ -2,6 +2,7 @@
 
 mod args;
 pub mod artifact;
+pub mod ask;
 pub mod doctor;
 pub mod jobs;
 pub mod leaderboard;
@@ -14,6 +15,7 @@ pub mod report;
 pub mod run;
 pub mod sql;
 pub mod status;
+pub mod study;
 
 pub use args::{Program, command, main};
 

@@ -109,6 +109,7 @@ pub fn plan_experiment(
             named_params! {
                 ":uid": new_uid(), ":experiment": id, ":strategy": search.strategy,
                 ":settings": text(&Value::Object(search.settings.clone())), ":space": text(&search.space),
+                ":constraints": json(&search.constraints)?, ":epoch_max": None::<i64>, ":epoch_budget": None::<i64>,
                 ":targets": json(&search.targets)?, ":base": text(&Value::Object(plan.base.clone())),
                 ":seeds": json(&plan.seeds)?, ":seed": search.seed.cast_signed(),
                 ":trial_max": search.trials.map(|max| i64::try_from(max).unwrap_or(i64::MAX)),

@@ -6,15 +6,12 @@ use serde_json::{Map, Value};
 
 use crate::aggregate;
 use crate::error::{Error, Result};
-use crate::id::{ConfigId, ExperimentId, RunId, StudyId, TrialId, new_uid};
-use crate::protocol;
-use crate::search::engine::Engine;
-use crate::search::history::{Past, PastState};
-use crate::search::space::Space;
-use crate::search::strategy::Setup;
-use crate::spec::{Aggregate, Plan};
+use crate::id::{ConfigId, ExperimentId, RunId, StudyId, TrialId};
+use crate::protocol::{self, Aggregate};
+use crate::spec::Plan;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
+use crate::study::{self, Memory, Nothing, Wanted};
 
 use super::experiment::add_run_job;
 use super::values_of;
@@ -23,10 +20,10 @@ const TEXT: &str = include_str!("../../sql/search.sql");
 pub(super) const ADD_STUDY: &str = named(TEXT, "add_study");
 const SEARCH_DUE: &str = named(super::TEXT, "search_due");
 const OPEN_STUDIES: &str = named(TEXT, "open_studies");
+const PLAN_OF_STUDY: &str = named(TEXT, "plan_of_study");
 const PENDING_TRIALS: &str = named(TEXT, "pending_trials");
-const HISTORY: &str = named(TEXT, "history");
+const SETTLED_TRIALS: &str = named(TEXT, "settled_trials");
 const RUNS_OF_TRIAL: &str = named(TEXT, "runs_of_trial");
-const ADD_TRIAL: &str = named(TEXT, "add_trial");
 const END_TRIAL: &str = named(TEXT, "end_trial");
 const SET_STUDY_STATE: &str = named(TEXT, "set_study_state");
 
@@ -34,26 +31,25 @@ struct Study {
     id: StudyId,
     experiment: ExperimentId,
     state: String,
-    strategy: String,
-    settings: Map<String, Value>,
-    space: Value,
-    seeds: Vec<i64>,
-    seed: u64,
-    trial_max: Option<u64>,
     trial_ahead: u64,
+}
+
+/// How a trial becomes runs and jobs.
+struct Work {
     plan: Plan,
     cwd: String,
+    seeds: Vec<i64>,
 }
 
 /// Takes one turn with every open study; returns how many trials ended or were asked for.
 ///
 /// # Errors
 /// [`Error::Sqlite`]; [`Error::Invalid`] when a stored study cannot be read.
-pub fn search(tx: &WriteTx<'_>, who: &str) -> Result<usize> {
+pub fn search(tx: &WriteTx<'_>, memory: &mut Memory, who: &str) -> Result<usize> {
     let mut changes = 0;
     for study in open_studies(tx)? {
         changes += settle(tx, &study, who)?;
-        changes += ask(tx, &study, who)?;
+        changes += ask(tx, memory, &study, who)?;
     }
     Ok(changes)
 }
@@ -67,56 +63,30 @@ pub fn search_due(tx: &ReadTx<'_>) -> Result<bool> {
 }
 
 fn open_studies(tx: &ReadTx<'_>) -> Result<Vec<Study>> {
-    let rows: Vec<Result<Study>> = tx.all(OPEN_STUDIES, [], |row| {
-        let id: StudyId = row.get("id")?;
-        let texts: [String; 4] =
-            [row.get("settings")?, row.get("space")?, row.get("seeds")?, row.get("plan")?];
-        let [settings, space, seeds, plan] = texts.each_ref().map(String::as_str);
-        let bad =
-            |error: serde_json::Error| Error::invalid(format!("study {id}"), error.to_string());
-        let parts = || -> Result<_> {
-            Ok((
-                serde_json::from_str(settings).map_err(bad)?,
-                serde_json::from_str(space).map_err(bad)?,
-                serde_json::from_str(seeds).map_err(bad)?,
-                serde_json::from_str(plan).map_err(bad)?,
-            ))
-        };
-        let (settings, space, seeds, plan) = match parts() {
-            Ok(parts) => parts,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(Ok(Study {
-            id,
-            experiment: row.get("experiment_id")?,
-            state: row.get("state")?,
-            strategy: row.get("strategy")?,
-            settings,
-            space,
-            seeds,
-            seed: row.get::<_, i64>("seed")?.cast_unsigned(),
-            trial_max: row.get::<_, Option<i64>>("trial_max")?.map(i64::unsigned_abs),
-            trial_ahead: row.get::<_, i64>("trial_ahead")?.unsigned_abs(),
-            plan,
-            cwd: row.get("cwd")?,
-        }))
-    })?;
-    rows.into_iter().collect()
+    tx.all(OPEN_STUDIES, [], |row| {
+        Ok(Study {
+            id: row.get(0)?,
+            experiment: row.get(1)?,
+            state: row.get(2)?,
+            trial_ahead: row.get::<_, i64>(3)?.unsigned_abs(),
+        })
+    })
 }
 
 /// Ends the trials all of whose runs ended.
 fn settle(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
-    let pending: Vec<TrialId> =
-        tx.all(PENDING_TRIALS, named_params! { ":study": study.id }, |row| row.get(0))?;
-    let mut ended = 0;
-    for trial in pending {
+    let settled: Vec<TrialId> =
+        tx.all(SETTLED_TRIALS, named_params! { ":study": study.id }, |row| row.get(0))?;
+    if settled.is_empty() {
+        return Ok(0);
+    }
+    let objectives = protocol::objectives(tx, study.experiment)?;
+    let how = objectives.first().map_or(Aggregate::Mean, |objective| objective.aggregate);
+    for trial in &settled {
         let runs: Vec<(RunId, String)> =
             tx.all(RUNS_OF_TRIAL, named_params! { ":trial": trial }, |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
-        if runs.iter().any(|(_, state)| matches!(state.as_str(), "waiting" | "running")) {
-            continue;
-        }
         let mut columns: Vec<Vec<f64>> = Vec::new();
         for (run, _) in runs.iter().filter(|(_, state)| state == "complete") {
             for (i, (_, value)) in values_of(tx, *run)?.into_iter().enumerate() {
@@ -126,22 +96,21 @@ fn settle(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
                 columns[i].push(value.unwrap_or(f64::NAN));
             }
         }
-        let failed = columns.is_empty() && !study.plan.objectives.is_empty()
+        let failed = columns.is_empty() && !objectives.is_empty()
             || !runs.iter().any(|(_, state)| state == "complete");
         let values: Vec<Value> = columns
             .iter()
-            .map(|column| crate::metric::json_number(over_seeds(study.plan.aggregate, column)))
+            .map(|column| crate::metric::json_number(over_seeds(how, column)))
             .collect();
         tx.run(
             END_TRIAL,
             named_params! {
-                ":trial": trial, ":state": if failed { "failed" } else { "complete" },
+                ":trial": trial, ":state": if failed { "failed" } else { "complete" }, ":curve": None::<String>,
                 ":vals": (!failed).then(|| Value::Array(values).to_string()), ":now_ms": tx.now_ms, ":who": who,
             },
         )?;
-        ended += 1;
     }
-    Ok(ended)
+    Ok(settled.len())
 }
 
 /// One number of a trial out of those of its seeds; a seed whose value is NaN makes it NaN.
@@ -163,7 +132,10 @@ fn over_seeds(how: Aggregate, values: &[f64]) -> f64 {
 }
 
 /// Asks for trials until enough are waiting or running.
-fn ask(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
+fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Result<usize> {
+    if study.state == "paused" {
+        return Ok(0);
+    }
     let pending: Vec<TrialId> =
         tx.all(PENDING_TRIALS, named_params! { ":study": study.id }, |row| row.get(0))?;
     let mut pending = pending.len() as u64;
@@ -180,111 +152,96 @@ fn ask(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
         }
         return Ok(0);
     }
-    let mut engine = engine(tx, study)?;
     let mut asked = 0;
+    let given = study::points_to_try(tx, study.id, study.trial_ahead - pending)?;
+    let mut work = if given.is_empty() { None } else { Some(self::work(tx, study.id)?) };
+    for (trial, config, wanted) in given {
+        if let Some(work) = &work {
+            add_runs(tx, study, work, trial, config, &wanted, who)?;
+        }
+        pending += 1;
+        asked += 1;
+    }
+    let search = memory.search(tx, study.id)?;
     while pending < study.trial_ahead {
-        let left = study.trial_max.is_none_or(|max| engine.history().next_number() < max);
-        // What was at work when it was asked; all else had ended, and what ended does not change.
-        let seen: Vec<u64> =
-            engine.history().iter().filter(|past| !past.ended()).map(|past| past.number).collect();
-        let Some(Ok(next)) = left.then(|| engine.ask()).transpose()? else {
-            set_state(if pending == 0 { "closed" } else { "exhausted" })?;
-            asked += 1;
-            break;
+        let wanted = match search.ask()? {
+            Ok(wanted) => wanted,
+            Err(Nothing::Wait) if pending > 0 => break,
+            Err(_) => {
+                set_state(if pending == 0 { "closed" } else { "exhausted" })?;
+                asked += 1;
+                break;
+            }
         };
-        enqueue(tx, study, next.number, &next.params, &seen, who)?;
+        if work.is_none() {
+            work = Some(self::work(tx, study.id)?);
+        }
+        if let Some(work) = &work {
+            enqueue(tx, study, work, &wanted, search.seen(), who)?;
+        }
         pending += 1;
         asked += 1;
     }
     Ok(asked)
 }
 
+fn work(tx: &ReadTx<'_>, study: StudyId) -> Result<Work> {
+    let bad =
+        |error: serde_json::Error| Error::invalid(format!("study {study}"), error.to_string());
+    let texts: (String, String, String) =
+        tx.one(PLAN_OF_STUDY, named_params! { ":study": study }, |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    Ok(Work {
+        plan: serde_json::from_str(&texts.0).map_err(bad)?,
+        cwd: texts.1,
+        seeds: serde_json::from_str(&texts.2).map_err(bad)?,
+    })
+}
+
 fn enqueue(
     tx: &WriteTx<'_>,
     study: &Study,
-    number: u64,
-    params: &Map<String, Value>,
-    seen: &[u64],
+    work: &Work,
+    wanted: &Wanted,
+    seen: i64,
     who: &str,
 ) -> Result<()> {
-    let search = study.plan.search.as_ref();
-    let config =
-        search.map_or_else(|| params.clone(), |search| search.config(&study.plan.base, params));
-    let config_id: ConfigId = protocol::add_config(tx, &config)?;
-    let trial = TrialId(tx.insert(
-        ADD_TRIAL,
-        named_params! {
-            ":uid": new_uid(), ":study": study.id, ":number": i64::try_from(number).unwrap_or(i64::MAX),
-            ":config": config_id, ":params": Value::Object(params.clone()).to_string(),
-            ":seen": serde_json::to_string(seen).unwrap_or_else(|_| "[]".into()), ":now_ms": tx.now_ms, ":who": who,
-        },
-    )?);
-    let name = format!("trial_{number}");
-    for seed in &study.seeds {
+    if wanted.resumed {
+        let why = "goes on with trials that ended, which jobs cannot do";
+        return Err(Error::invalid("strategy", why));
+    }
+    let config = work.config(&wanted.params);
+    let (trial, config) = study::write_trial(tx, study.id, wanted, &config, seen, "waiting", who)?;
+    add_runs(tx, study, work, trial, config, wanted, who)
+}
+
+/// Adds the runs and jobs of a trial, one for each seed.
+fn add_runs(
+    tx: &WriteTx<'_>,
+    study: &Study,
+    work: &Work,
+    trial: TrialId,
+    config_id: ConfigId,
+    wanted: &Wanted,
+    who: &str,
+) -> Result<()> {
+    let config = work.config(&wanted.params);
+    let name = format!("trial_{}", wanted.number);
+    for seed in &work.seeds {
         let run =
             protocol::add_run(tx, study.experiment, config_id, Some(trial), &name, *seed, who)?;
-        add_run_job(tx, study.experiment, &study.plan, &study.cwd, run, &config, *seed, &[], who)?;
+        let (plan, cwd) = (&work.plan, &work.cwd);
+        add_run_job(tx, study.experiment, plan, cwd, run, &config, *seed, &[], who)?;
     }
     Ok(())
 }
 
-/// Returns the study's search as the file has it.
-fn engine(tx: &ReadTx<'_>, study: &Study) -> Result<Engine> {
-    let mut engine = Engine::new(
-        &study.strategy,
-        Setup {
-            settings: study.settings.clone(),
-            trials: study.trial_max,
-            objectives: study.plan.objectives.len().max(1),
-            workers: usize::try_from(study.trial_ahead).unwrap_or(1),
-            ..Setup::new(Space::parse(&study.space)?, study.seed)
-        },
-    )?;
-    for past in history(tx, study)? {
-        engine.put(past);
+impl Work {
+    fn config(&self, params: &Map<String, Value>) -> Map<String, Value> {
+        match &self.plan.search {
+            Some(search) => search.config(&self.plan.base, params),
+            None => params.clone(),
+        }
     }
-    Ok(engine)
-}
-
-fn history(tx: &ReadTx<'_>, study: &Study) -> Result<Vec<Past>> {
-    let goals: Vec<f64> = study
-        .plan
-        .objectives
-        .iter()
-        .map(|objective| if objective.goal == crate::spec::Goal::Max { -1.0 } else { 1.0 })
-        .collect();
-    tx.all(HISTORY, named_params! { ":study": study.id }, |row| {
-        let params: String = row.get(1)?;
-        let state: String = row.get(2)?;
-        let values: Option<String> = row.get(3)?;
-        let number = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
-        let params = serde_json::from_str(&params).unwrap_or_default();
-        let state = match state.as_str() {
-            // Strategies minimise.
-            "complete" => PastState::Complete {
-                values: numbers(values.as_deref().unwrap_or("[]"))
-                    .into_iter()
-                    .enumerate()
-                    .map(|(i, value)| value * goals.get(i).copied().unwrap_or(1.0))
-                    .collect(),
-            },
-            "failed" => PastState::Failed,
-            "pruned" => PastState::Pruned,
-            _ => PastState::Pending,
-        };
-        Ok(Past::new(number, params, state))
-    })
-}
-
-fn numbers(text: &str) -> Vec<f64> {
-    let values: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
-    values
-        .iter()
-        .map(|value| match value {
-            Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
-            Value::String(text) if text == "inf" => f64::INFINITY,
-            Value::String(text) if text == "-inf" => f64::NEG_INFINITY,
-            _ => f64::NAN,
-        })
-        .collect()
 }

@@ -62,6 +62,21 @@ impl Engine {
         self.history.put(past);
     }
 
+    /// Changes a trial; says whether there is one of that number.
+    pub fn change(&mut self, number: u64, change: impl FnOnce(&mut Past)) -> bool {
+        self.history.change(number, change)
+    }
+
+    /// Goes on with a strategy and a setup of their own, with the trials so far.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as of [`strategy`]; nothing is changed then.
+    pub fn restart(&mut self, name: &str, setup: Setup) -> Result<()> {
+        self.strategy = strategy(name, &setup)?;
+        self.setup = setup;
+        Ok(())
+    }
+
     /// Asks for what to train next and takes it as begun; `Err` holds why there is nothing: [`Proposal::Wait`] or
     /// [`Proposal::Exhausted`].
     ///

@@ -17,11 +17,8 @@ use serde_json::{Map, Value, json};
 use super::engine::{Engine, Told};
 use super::history::PastState;
 use super::space::Space;
-use super::strategy::{Proposal, Setup};
+use super::strategy::{DEFAULT, Proposal, Setup};
 use crate::{Error, Result};
-
-/// The strategy of a request that names none.
-const STRATEGY: &str = "tpe";
 
 /// Answers requests until the input ends or one says to quit.
 ///
@@ -89,7 +86,7 @@ impl Session {
             Some(other) => return Err(Error::invalid("options", format!("{other} is no object"))),
         };
         let name = match settings.shift_remove("algorithm") {
-            None => STRATEGY.to_string(),
+            None => DEFAULT.to_string(),
             Some(Value::String(name)) => name,
             Some(other) => return Err(Error::invalid("algorithm", format!("{other} is no name"))),
         };

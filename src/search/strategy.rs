@@ -40,6 +40,9 @@ pub const KNOWN: &[&str] = &[
 /// Those among them that decide how many epochs a trial trains, and so need to know the most.
 pub const WITH_EPOCHS: &[&str] = &["halving", "hyperband", "asha", "bohb", "freeze_thaw"];
 
+/// The strategy of a search that names none.
+pub const DEFAULT: &str = "tpe";
+
 /// What a strategy answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Proposal {

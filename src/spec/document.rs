@@ -43,18 +43,7 @@ impl Format {
 ///
 /// `Invalid`, with line and column where the parser knows them: too large, malformed, a key twice, not a mapping.
 pub fn read(text: &str, origin: &str) -> Result<Map<String, Value>> {
-    if text.len() > SIZE_MAX_BYTES {
-        let size = text.len();
-        return Err(Error::invalid(
-            origin,
-            format!("the document has {size} bytes, more than the {SIZE_MAX_BYTES} we read"),
-        ));
-    }
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim().is_empty() {
-        return Err(Error::invalid(origin, "the document is empty"));
-    }
-    match value(text, origin, Format::of(origin))? {
+    match any(text, origin)? {
         Value::Object(map) if map.is_empty() => {
             Err(Error::invalid(origin, "the document has no keys"))
         }
@@ -97,6 +86,22 @@ fn read_value(text: &str, origin: &str) -> Result<Value> {
         Error::Invalid { why, .. } => Error::invalid(origin, why),
         other => other,
     })
+}
+
+/// Reads a document whose top level may be anything.
+pub fn any(text: &str, origin: &str) -> Result<Value> {
+    if text.len() > SIZE_MAX_BYTES {
+        let size = text.len();
+        return Err(Error::invalid(
+            origin,
+            format!("the document has {size} bytes, more than the {SIZE_MAX_BYTES} we read"),
+        ));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err(Error::invalid(origin, "the document is empty"));
+    }
+    value(text, origin, Format::of(origin))
 }
 
 fn value(text: &str, origin: &str, format: Format) -> Result<Value> {

@@ -29,7 +29,7 @@ pub use plan::{
     Activate, Aggregate, Goal, Kind, Launch, NamedConfig, Objective, Plan, Processing, Resources,
     Search, ValueFrom,
 };
-pub use template::{fill, lookup, script_line};
+pub use template::{fill, lookup, place_proposal, script_line};
 
 use crate::error::Result;
 use serde_json::Map;
@@ -100,6 +100,14 @@ pub fn parse(text: &str, origin: &str, overrides: &[String], files: &dyn Files) 
         return toolbox::plan(&document, origin, files);
     }
     own::plan(&document, origin, files)
+}
+
+/// Reads a YAML, JSON or TOML text, by the extension of `origin`; the top level may be anything.
+///
+/// # Errors
+/// `Invalid` with line and column.
+pub fn value(text: &str, origin: &str) -> Result<serde_json::Value> {
+    document::any(text, origin)
 }
 
 /// Returns whether a text is an experiment file of the mle-toolbox: one that has `meta_job_args`.

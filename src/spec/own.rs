@@ -6,7 +6,9 @@ use super::{
     Processing, Resources, Search, ValueFrom,
 };
 use super::{configs, launch, space, template, units};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::search::space::Space;
+use crate::search::strategy::{Setup, strategy};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -109,6 +111,7 @@ fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
         }
         plan.kind = Kind::HyperparameterSearch;
         let search = search(&block)?;
+        check_search(&block, &search, plan.objectives.len())?;
         configs::check_targets(&block, &base, &search.targets)?;
         plan.search = Some(search);
         if plan.objectives.is_empty() {
@@ -217,7 +220,7 @@ fn objective(block: &Block) -> Result<Objective> {
 }
 
 fn search(block: &Block) -> Result<Search> {
-    block.only(&["strategy", "trials", "space", "batch", "seed", "settings"])?;
+    block.only(&["strategy", "trials", "space", "constraints", "batch", "seed", "settings"])?;
     let strategy = block.text("strategy")?.unwrap_or("random");
     if !KNOWN_STRATEGIES.contains(&strategy) {
         return Err(block.unknown_value("strategy", "strategy", strategy, KNOWN_STRATEGIES));
@@ -234,7 +237,9 @@ fn search(block: &Block) -> Result<Search> {
         return Err(error.with_hint("say how many configs to try, such as `trials: 20`"));
     }
     let settings = block.block("settings")?.map_or_else(Map::new, |block| block.map().clone());
+    let constraints = texts(block, "constraints")?;
     Ok(Search {
+        constraints,
         strategy: strategy.into(),
         trials,
         batch: block.integer("batch", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned),
@@ -243,6 +248,49 @@ fn search(block: &Block) -> Result<Search> {
         targets: space.keys().map(|name| (name.clone(), name.clone())).collect(),
         space: Value::Object(space),
     })
+}
+
+/// Reads a text, or a list of them.
+fn texts(block: &Block, key: &str) -> Result<Vec<String>> {
+    let list = match block.get(key) {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(value) => std::slice::from_ref(value),
+    };
+    let text = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        other => Err(wrong(block.origin(), &block.path(key), "text, or a list of texts", other)),
+    };
+    list.iter().map(text).collect()
+}
+
+/// Makes the strategy once, so that constraints and settings it cannot work with are refused before anything runs.
+fn check_search(block: &Block, search: &Search, objectives: usize) -> Result<()> {
+    let space = Space::parse(&search.space)
+        .map_err(|error| at_key(block, "space", error))?
+        .with_constraints(search.constraints.clone())
+        .map_err(|error| at_key(block, "constraints", error))?;
+    let setup = Setup {
+        settings: search.settings.clone(),
+        trials: search.trials,
+        objectives: objectives.max(1),
+        ..Setup::new(space, search.seed)
+    };
+    strategy(&search.strategy, &setup).map_err(|error| at_key(block, "settings", error)).map(drop)
+}
+
+/// Says in which key of the spec an error is.
+fn at_key(block: &Block, key: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid { what, why, hint } => {
+            let error = block.error(key, format!("{what} {why}"));
+            match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
+        }
+        other => other,
+    }
 }
 
 /// A grid can only walk through parameters that have finitely many values.

@@ -204,6 +204,9 @@ pub struct Search {
     pub trials: Option<u64>,
     /// The space in full form: an object of parameters.
     pub space: Value,
+    /// Expressions over the parameters that every proposal meets.
+    #[serde(default)]
+    pub constraints: Vec<String>,
     /// How many proposals are asked for together; unset: one whenever there is room.
     pub batch: Option<u64>,
     /// The strategy's own settings.

@@ -61,6 +61,7 @@ pub fn search(
     let targets = targets(&params, &space, base)?;
     configs::check_targets(&params, base, &targets)?;
     plan.search = Some(Search {
+        constraints: Vec::new(),
         strategy: strategy.into(),
         trials: Some(trials),
         space: Value::Object(space),

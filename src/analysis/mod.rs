@@ -1,0 +1,48 @@
+//! What can be learnt from a study's trials. Everything here is a pure function of trials, space and goals.
+//!
+//! Trials come in order of their numbers with values as the user has them; a NaN is no value, and infinities are the worst
+//! there is. Numbers that must be chosen at random come from streams of a fixed seed, so that an analysis says the same
+//! each time.
+
+pub mod best;
+
+pub use best::{history, ranking};
+
+use serde_json::{Map, Value};
+
+use crate::search::history::PastState;
+
+/// A trial with all that is known of it.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Its number in the study.
+    pub number: u64,
+    /// Its active parameters.
+    pub params: Map<String, Value>,
+    /// Whether the strategy proposed it.
+    pub asked: bool,
+    /// How it stands; values as the user has them.
+    pub state: PastState,
+    /// waiting, running, complete, pruned or failed.
+    pub word: String,
+    /// The epochs it was last asked to reach.
+    pub epochs: Option<u64>,
+    /// The first objective after each epoch, as the user has it.
+    pub curve: Vec<f64>,
+    /// When it was asked for [unix ms].
+    pub asked_at_ms: i64,
+    /// When it ended [unix ms].
+    pub ended_at_ms: Option<i64>,
+    /// What else is known of it.
+    pub extra: Value,
+}
+
+impl Trial {
+    /// Returns its values, when it is complete.
+    pub fn values(&self) -> Option<&[f64]> {
+        match &self.state {
+            PastState::Complete { values } => Some(values),
+            _ => None,
+        }
+    }
+}

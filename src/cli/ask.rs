@@ -1,0 +1,167 @@
+//! `mle ask` and `mle tell`: a search for programs in any language, through the file.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::output::{Output, sanitize};
+use crate::display;
+use crate::error::{Error, Result};
+use crate::protocol::{self, Goal};
+use crate::store::{Open, Store};
+use crate::study::{self, Answer, Memory, Nothing, Told, Wanted};
+
+/// Ask a study what to try next
+///
+/// Prints trials, each with its number and parameters; they are at work from now on, until they are told. Any number of
+/// processes may ask at once. No trials and a word on standard error mean that nothing is left, or that a trial at work
+/// must be told first.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  mle study new toy --space '{\"lr\": {\"type\": \"real\", \"low\": 0, \"high\": 1}}' --trials 20
+  mle ask toy -n 4 --json
+  mle tell toy 0 value=0.3")]
+pub struct AskArgs {
+    /// Id, name or uid of the study's experiment
+    #[arg(value_name = "STUDY")]
+    study: String,
+    /// How many trials
+    #[arg(short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    n: u64,
+}
+
+/// Tell a study how a trial ended
+///
+/// With a value for each objective, by its name or, where there is one, as `value`; or with --failed or --pruned. A trial
+/// ends once: telling it again changes nothing and ends with code 2.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  mle tell toy 0 value=0.3
+  mle tell toy 1 loss=0.3 latency=12
+  mle tell toy 2 value=0.5 --curve 0.9,0.7,0.5
+  mle tell toy 3 --failed")]
+pub struct TellArgs {
+    /// Id, name or uid of the study's experiment
+    #[arg(value_name = "STUDY")]
+    study: String,
+    /// The trial's number
+    #[arg(value_name = "TRIAL")]
+    trial: u64,
+    /// The objectives
+    #[arg(value_name = "NAME=NUMBER", required_unless_present_any = ["failed", "pruned"])]
+    values: Vec<String>,
+    /// The first objective after each epoch so far
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', allow_hyphen_values = true)]
+    curve: Vec<String>,
+    /// It gave no value
+    #[arg(long, conflicts_with_all = ["values", "pruned"])]
+    failed: bool,
+    /// It was stopped early
+    #[arg(long, conflicts_with = "values")]
+    pruned: bool,
+}
+
+/// Runs `mle ask`.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`]; [`Error::Invalid`]; those of the store.
+pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
+    let who = protocol::user_name();
+    let mut store = Store::open(db, Open::Existing)?;
+    let answer = store.write(|tx| {
+        let study = study::find(tx, &args.study)?;
+        study::ask(tx, &mut Memory::default(), study, args.n, &who)
+    })?;
+    if output.json {
+        return output.json(&json_of(&answer));
+    }
+    for trial in &answer.trials {
+        let epochs =
+            trial.epochs.map_or_else(String::new, |epochs| format!(" (to epoch {epochs})"));
+        let params = display::params(&trial.params);
+        output.line(&format!("{} {}{epochs}", trial.number, sanitize(&params)))?;
+    }
+    match answer.nothing {
+        Some(Nothing::Exhausted) => eprintln!("nothing is left to ask for"),
+        Some(Nothing::Wait) => eprintln!("nothing more before a trial at work is told"),
+        None => {}
+    }
+    Ok(())
+}
+
+fn json_of(answer: &Answer) -> Value {
+    let trial = |trial: &Wanted| {
+        let mut value = json!({"number": trial.number, "params": trial.params});
+        if let Some(epochs) = trial.epochs {
+            value["epochs"] = epochs.into();
+            value["resumed"] = trial.resumed.into();
+        }
+        value
+    };
+    json!({
+        "trials": answer.trials.iter().map(trial).collect::<Vec<_>>(),
+        "exhausted": answer.nothing == Some(Nothing::Exhausted), "wait": answer.nothing == Some(Nothing::Wait),
+    })
+}
+
+/// Runs `mle tell`.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`]; [`Error::Invalid`]; those of the store.
+pub fn tell(args: &TellArgs, output: &Output, db: &Path) -> Result<()> {
+    let who = protocol::user_name();
+    let curve =
+        args.curve.iter().map(|text| number("--curve", text)).collect::<Result<Vec<_>>>()?;
+    let mut store = Store::open(db, Open::Existing)?;
+    store.write(|tx| {
+        let study = study::find(tx, &args.study)?;
+        let told = match (args.failed, args.pruned) {
+            (true, _) => Told::Failed,
+            (_, true) => Told::Pruned,
+            _ => {
+                let experiment = study::experiment(tx, study)?;
+                Told::Complete(values(&args.values, &study::objectives(tx, experiment)?)?)
+            }
+        };
+        study::tell(tx, study, args.trial, &told, &curve, &who)
+    })?;
+    let state = match (args.failed, args.pruned) {
+        (true, _) => "failed",
+        (_, true) => "pruned",
+        _ => "complete",
+    };
+    let text = format!("trial {} is {state}", args.trial);
+    output.done(&text, &json!({"number": args.trial, "state": state}))
+}
+
+/// Reads `NAME=NUMBER` texts as one number for each objective, in the study's order.
+pub(super) fn values(texts: &[String], objectives: &[(String, Goal)]) -> Result<Vec<f64>> {
+    let mut values: Vec<Option<f64>> = vec![None; objectives.len()];
+    for text in texts {
+        let (name, value) = text
+            .rsplit_once('=')
+            .ok_or_else(|| Error::invalid(text.as_str(), "is not of the form NAME=NUMBER"))?;
+        let at = objectives.iter().position(|(metric, _)| metric == name);
+        let at = at.or((name == "value" && objectives.len() == 1).then_some(0));
+        let Some(at) = at else {
+            let names: Vec<&str> = objectives.iter().map(|(metric, _)| metric.as_str()).collect();
+            return Err(Error::invalid(name, "is no objective of the study")
+                .with_hint(format!("its objectives are {}", names.join(", "))));
+        };
+        if values[at].replace(number(name, value)?).is_some() {
+            return Err(Error::invalid(name, "is given twice"));
+        }
+    }
+    let missing = values.iter().position(Option::is_none);
+    match missing {
+        Some(at) => Err(Error::invalid(objectives[at].0.as_str(), "has no value")),
+        None => Ok(values.into_iter().flatten().collect()),
+    }
+}
+
+/// Reads a number as people write it.
+pub(super) fn number(what: &str, text: &str) -> Result<f64> {
+    study::number(&Value::from(text))
+        .ok_or_else(|| Error::invalid(what, format!("\"{text}\" is no number")))
+}

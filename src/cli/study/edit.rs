@@ -1,0 +1,247 @@
+//! `mle study space`, `add`, `warm-start`, `refine`, `pause`, `resume` and `extend`.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::{document, pairs, read_space};
+use crate::cli::ask::number;
+use crate::cli::output::Output;
+use crate::error::{Error, Result};
+use crate::id::StudyId;
+use crate::protocol;
+use crate::search::space::Space;
+use crate::store::{Open, Store, WriteTx};
+use crate::study::{self, Added, Point, Told};
+
+/// Show a study's space, or replace it
+///
+/// Trials outside a new space stay in the file and are kept out of the model. Trials at work go on.
+#[derive(Debug, Clone, Args)]
+pub struct SpaceArgs {
+    /// Id, name or uid of the study's experiment
+    study: String,
+    /// The new parameters: a YAML, JSON or TOML file, or JSON itself
+    #[arg(long, value_name = "FILE|JSON")]
+    set: Option<String>,
+    /// An expression that each proposal meets, with --set; may be given several times
+    #[arg(long, value_name = "EXPRESSION", requires = "set")]
+    constraint: Vec<String>,
+}
+
+/// Add points by hand: known ones with their value, others to be tried next
+#[derive(Debug, Clone, Args)]
+pub struct Add {
+    /// Id, name or uid of the study's experiment
+    study: String,
+    /// The point's parameters
+    #[arg(value_name = "NAME=VALUE", required_unless_present = "file", conflicts_with = "file")]
+    params: Vec<String>,
+    /// Its value, one for each objective; without any it is handed out by the next ask
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, conflicts_with = "file")]
+    value: Vec<String>,
+    /// It is known to fail
+    #[arg(long, conflicts_with_all = ["value", "file"])]
+    failed: bool,
+    /// A file with a list of points, each `{params: {…}, value: 0.3}` or with `values: [0.3, 12]`, `failed: true`, or none
+    #[arg(long, value_name = "FILE|JSON")]
+    file: Option<String>,
+    /// Leave out points that do not fit instead of refusing all
+    #[arg(long)]
+    skip: bool,
+}
+
+/// Take over the trials of another study of the file
+///
+/// Those that ended and lie in this study's space; again it takes over only what is new.
+#[derive(Debug, Clone, Args)]
+pub struct WarmStart {
+    /// Id, name or uid of the study's experiment
+    study: String,
+    /// The study to take trials from, named in the same way
+    from: String,
+}
+
+/// Narrow the space to the box around the best trials
+#[derive(Debug, Clone, Args)]
+pub struct Refine {
+    /// Id, name or uid of the study's experiment
+    study: String,
+    /// Around how many of the best
+    #[arg(short = 'k', long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..))]
+    top: u32,
+}
+
+/// Let a study ask for nothing; trials at work go on
+#[derive(Debug, Clone, Args)]
+pub struct Pause {
+    /// Id, name or uid of the study's experiment
+    study: String,
+}
+
+/// Let a paused study ask again
+#[derive(Debug, Clone, Args)]
+pub struct Resume {
+    /// Id, name or uid of the study's experiment
+    study: String,
+}
+
+/// Let a study ask for further trials, also when it is over
+#[derive(Debug, Clone, Args)]
+pub struct Extend {
+    /// Id, name or uid of the study's experiment
+    study: String,
+    /// How many more
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    trials: u64,
+}
+
+/// Finds a study and changes it in one transaction.
+fn change<T>(
+    db: &Path,
+    word: &str,
+    body: impl FnOnce(&WriteTx<'_>, StudyId, &str) -> Result<T>,
+) -> Result<T> {
+    let who = protocol::user_name();
+    let mut store = Store::open(db, Open::Existing)?;
+    store.write(|tx| {
+        let study = study::find(tx, word)?;
+        body(tx, study, &who)
+    })
+}
+
+pub(super) fn space(args: &SpaceArgs, output: &Output, db: &Path) -> Result<()> {
+    let Some(text) = &args.set else {
+        let store = Store::open(db, Open::ReadOnly)?;
+        let space = store.read(|tx| study::space(tx, study::find(tx, &args.study)?))?;
+        return print_space(&space, output);
+    };
+    let space = read_space(text, &args.constraint)?;
+    let (inside, outside) =
+        change(db, &args.study, |tx, study, who| study::set_space(tx, study, &space, who))?;
+    let text = format!("{inside} trials are inside the new space, {outside} outside");
+    output.done(&text, &json!({"inside": inside, "outside": outside}))
+}
+
+fn print_space(space: &Space, output: &Output) -> Result<()> {
+    if output.json {
+        let value = json!({"space": space.to_json(), "constraints": space.constraints(),
+                           "size": space.size().map(|size| size.to_string())});
+        return output.json(&value);
+    }
+    let rows: Vec<Vec<String>> = space
+        .describe()
+        .into_iter()
+        .map(|row| vec![row.name, row.kind.to_owned(), row.range])
+        .collect();
+    output.table(&["parameter", "type", "values"], &rows, "no parameters")?;
+    space
+        .constraints()
+        .iter()
+        .try_for_each(|text| output.line(&format!("constraint {}", crate::display::sanitize(text))))
+}
+
+pub(super) fn add(args: &Add, output: &Output, db: &Path) -> Result<()> {
+    let points = match &args.file {
+        Some(file) => points(&document(file)?)?,
+        None => {
+            let values = args.value.iter().map(|text| number("--value", text));
+            let values = values.collect::<Result<Vec<f64>>>()?;
+            let told = match (args.failed, values.is_empty()) {
+                (true, _) => Some(Told::Failed),
+                (_, true) => None,
+                _ => Some(Told::Complete(values)),
+            };
+            vec![Point {
+                params: pairs(&args.params)?,
+                told,
+                curve: Vec::new(),
+                extra: json!({"source": "hand"}),
+            }]
+        }
+    };
+    let added =
+        change(db, &args.study, |tx, study, who| study::add(tx, study, &points, !args.skip, who))?;
+    print_added(&added, output)
+}
+
+/// Reads a list of points.
+fn points(list: &Value) -> Result<Vec<Point>> {
+    let Value::Array(list) = list else {
+        return Err(Error::invalid("points", "are no list")
+            .with_hint("write [{\"params\": {…}, \"value\": 0.3}, …]"));
+    };
+    list.iter().enumerate().map(|(at, entry)| point(entry, at)).collect()
+}
+
+fn point(entry: &Value, at: usize) -> Result<Point> {
+    let bad = |why: &str| Error::invalid(format!("point {at}"), why);
+    let params: Map<String, Value> =
+        entry["params"].as_object().cloned().ok_or_else(|| bad("has no params"))?;
+    let list = match (entry.get("values"), entry.get("value")) {
+        (Some(Value::Array(list)), None) => Some(list.clone()),
+        (None, Some(value)) => Some(vec![value.clone()]),
+        (None, None) => None,
+        _ => return Err(bad("has values that are no list, or both value and values")),
+    };
+    let values = list.map(|list| {
+        let numbers = list
+            .iter()
+            .map(|value| study::number(value).ok_or_else(|| bad("has a value that is no number")));
+        numbers.collect::<Result<Vec<f64>>>()
+    });
+    let told = match (entry["failed"].as_bool(), values.transpose()?) {
+        (Some(true), _) => Some(Told::Failed),
+        (_, Some(values)) => Some(Told::Complete(values)),
+        _ => None,
+    };
+    Ok(Point { params, told, curve: Vec::new(), extra: json!({"source": "hand"}) })
+}
+
+pub(super) fn print_added(added: &Added, output: &Output) -> Result<()> {
+    let left_out: Vec<Value> =
+        added.left_out.iter().map(|(at, why)| json!({"point": at, "why": why})).collect();
+    if output.json {
+        return output.json(&json!({"numbers": added.numbers, "left_out": left_out}));
+    }
+    for (at, why) in added.left_out.iter().take(5) {
+        eprintln!("left out point {at}: {}", crate::display::sanitize(why));
+    }
+    let left_out = match added.left_out.len() {
+        0 => String::new(),
+        n => format!(", left out {n}"),
+    };
+    output.line(&format!("added {} trials{left_out}", added.numbers.len()))
+}
+
+pub(super) fn warm_start(args: &WarmStart, output: &Output, db: &Path) -> Result<()> {
+    let added = change(db, &args.study, |tx, study, who| {
+        let from = study::find(tx, &args.from)?;
+        study::warm_start(tx, study, from, who)
+    })?;
+    print_added(&added, output)
+}
+
+pub(super) fn refine(args: &Refine, output: &Output, db: &Path) -> Result<()> {
+    let k = usize::try_from(args.top).unwrap_or(usize::MAX);
+    let space = change(db, &args.study, |tx, study, who| study::refine(tx, study, k, who))?;
+    print_space(&space, output)
+}
+
+pub(super) fn pause(args: &Pause, output: &Output, db: &Path) -> Result<()> {
+    let changed = change(db, &args.study, study::pause)?;
+    let text = if changed { "paused" } else { "was paused already" };
+    output.done(text, &json!({"state": "paused", "changed": changed}))
+}
+
+pub(super) fn resume(args: &Resume, output: &Output, db: &Path) -> Result<()> {
+    let changed = change(db, &args.study, study::resume)?;
+    let text = if changed { "goes on" } else { "was not paused" };
+    output.done(text, &json!({"state": "open", "changed": changed}))
+}
+
+pub(super) fn extend(args: &Extend, output: &Output, db: &Path) -> Result<()> {
+    let max = change(db, &args.study, |tx, study, who| study::extend(tx, study, args.trials, who))?;
+    output.done(&format!("may ask for {max} trials in all"), &json!({"trials": max}))
+}

@@ -1,0 +1,109 @@
+//! `mle study`: searches, those of `mle run` and those that are asked and told by hand.
+
+mod edit;
+mod new;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::{Map, Value};
+
+use super::output::Output;
+use crate::error::{Error, Result};
+use crate::search::space::Space;
+use crate::spec;
+
+/// Make, edit, analyse and check searches
+///
+/// A study is named by its experiment's id, name (the latest of that name) or the first four or more characters of its uid.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  mle study new toy --space space.yaml --trials 50 --objective loss:min
+  mle study show toy
+  mle study top toy -k 5
+  mle study replay toy")]
+pub struct Args {
+    /// What to do; by default list
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+/// What can be done with studies.
+#[derive(Debug, Clone, Subcommand)]
+enum What {
+    New(new::New),
+    List(show::List),
+    Show(show::Show),
+    Space(edit::SpaceArgs),
+    Add(edit::Add),
+    WarmStart(edit::WarmStart),
+    Refine(edit::Refine),
+    Pause(edit::Pause),
+    Resume(edit::Resume),
+    Extend(edit::Extend),
+    Replay(show::ReplayArgs),
+}
+
+impl Args {
+    /// The file that is made when none is there.
+    pub(super) fn makes(&self) -> Option<PathBuf> {
+        match &self.what {
+            Some(What::New(new)) => Some(PathBuf::from(format!("{}.db", new.name()))),
+            _ => None,
+        }
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`]; [`Error::Invalid`]; [`Error::Failed`] when a replay finds a difference; those
+/// of the store.
+pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
+    match &args.what {
+        None => show::list(output, db),
+        Some(What::New(args)) => new::run(args, output, db),
+        Some(What::List(_)) => show::list(output, db),
+        Some(What::Show(args)) => show::show(args, output, db),
+        Some(What::Space(args)) => edit::space(args, output, db),
+        Some(What::Add(args)) => edit::add(args, output, db),
+        Some(What::WarmStart(args)) => edit::warm_start(args, output, db),
+        Some(What::Refine(args)) => edit::refine(args, output, db),
+        Some(What::Pause(args)) => edit::pause(args, output, db),
+        Some(What::Resume(args)) => edit::resume(args, output, db),
+        Some(What::Extend(args)) => edit::extend(args, output, db),
+        Some(What::Replay(args)) => show::replay(args, output, db),
+    }
+}
+
+/// Reads a space from a file, or from the text itself when that begins like JSON.
+fn read_space(text: &str, constraints: &[String]) -> Result<Space> {
+    let document = document(text)?;
+    Space::parse(&document)?.with_constraints(constraints.to_vec())
+}
+
+/// Reads a file, or the text itself when that begins like JSON.
+fn document(text: &str) -> Result<Value> {
+    if text.trim_start().starts_with(['{', '[']) {
+        return spec::value(text, "the argument");
+    }
+    let path = Path::new(text);
+    let content = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+    spec::value(&content, text)
+}
+
+/// Reads `NAME=VALUE` texts; what is no JSON is a text.
+fn pairs(texts: &[String]) -> Result<Map<String, Value>> {
+    let mut pairs = Map::new();
+    for text in texts {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Error::invalid(text.as_str(), "is not of the form NAME=VALUE"))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+        if pairs.insert(name.to_owned(), value).is_some() {
+            return Err(Error::invalid(name, "is given twice"));
+        }
+    }
+    Ok(pairs)
+}

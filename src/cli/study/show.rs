@@ -1,0 +1,200 @@
+//! `mle study list`, `show` and `replay`.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::analysis;
+use crate::cli::output::{Output, sanitize};
+use crate::display::{self, json_number, number};
+use crate::error::{Error, Result};
+use crate::store::{Open, Store};
+use crate::study::{self, Difference, Summary};
+
+/// List the studies of the file
+#[derive(Debug, Clone, Args)]
+pub struct List {}
+
+/// Show how a study stands
+#[derive(Debug, Clone, Args)]
+pub struct Show {
+    /// Id, name or uid of the study's experiment
+    study: String,
+}
+
+/// Derive each proposal again from what was known at its ask
+///
+/// Says `identical`, or shows the first difference and ends with code 1.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// Id, name or uid of the study's experiment
+    study: String,
+    /// Make the strategy anew for each proposal, as after a crash; takes time in the square of the trials
+    #[arg(long)]
+    cold: bool,
+}
+
+pub(super) fn list(output: &Output, db: &Path) -> Result<()> {
+    let store = Store::open(db, Open::ReadOnly)?;
+    let studies = store.read(study::list)?;
+    if output.json {
+        return output.json_array(&studies.iter().map(json_of).collect::<Vec<_>>());
+    }
+    let rows: Vec<Vec<String>> = studies
+        .iter()
+        .map(|it| {
+            vec![
+                it.id.to_string(),
+                it.experiment.to_string(),
+                it.name.clone(),
+                it.state.clone(),
+                it.strategy.clone(),
+                trials_text(it),
+                it.pending.to_string(),
+            ]
+        })
+        .collect();
+    let names = ["study", "experiment", "name", "state", "strategy", "trials", "at work"];
+    output.table(&names, &rows, "no studies")
+}
+
+fn trials_text(it: &Summary) -> String {
+    match it.trial_max {
+        Some(max) => format!("{} of {max}", it.trials),
+        None => it.trials.to_string(),
+    }
+}
+
+fn json_of(it: &Summary) -> Value {
+    json!({
+        "id": it.id, "uid": it.uid, "experiment": it.experiment, "name": it.name, "state": it.state,
+        "strategy": it.strategy, "seed": it.seed, "trial_max": it.trial_max, "trials": it.trials,
+        "complete": it.complete, "pending": it.pending,
+    })
+}
+
+pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
+    let store = Store::open(db, Open::ReadOnly)?;
+    let (summary, objectives, space, trials) = store.read(|tx| {
+        let study = study::find(tx, &args.study)?;
+        let summary = study::summary(tx, study)?;
+        let objectives = study::objectives(tx, summary.experiment)?;
+        Ok((summary, objectives, study::space(tx, study)?, study::trials(tx, study)?))
+    })?;
+    let all: Vec<&analysis::Trial> = trials.iter().collect();
+    let best = analysis::ranking(&all, &objectives).first().copied();
+    let outside = trials.iter().filter(|trial| !space.contains(&trial.params)).count();
+    let count = |word: &str| trials.iter().filter(|trial| trial.word == word).count();
+    if output.json {
+        let mut value = json_of(&summary);
+        let goals: Vec<Value> = objectives
+            .iter()
+            .map(|(metric, goal)| json!({"metric": metric, "goal": goal.as_str()}))
+            .collect();
+        value["objectives"] = goals.into();
+        value["space"] = space.to_json();
+        value["constraints"] = json!(space.constraints());
+        value["failed"] = count("failed").into();
+        value["pruned"] = count("pruned").into();
+        value["outside"] = outside.into();
+        value["best"] = best.map_or(Value::Null, |trial| json_of_trial(trial));
+        return output.json(&value);
+    }
+    let title = format!("study {} {}", summary.id, sanitize(&summary.name));
+    output.line(&format!("{} ({})", output.bold(&title), output.state(&summary.state)))?;
+    let line = |name: &str, text: &str| {
+        output.line(&format!("{} {}", output.dim(&format!("{name:>10}")), sanitize(text)))
+    };
+    line("strategy", &format!("{}, seed {}", summary.strategy, summary.seed))?;
+    for (metric, goal) in &objectives {
+        line("objective", &format!("{metric} ({goal})"))?;
+    }
+    let states = ["complete", "running", "waiting", "failed", "pruned"];
+    let parts: Vec<String> = states
+        .iter()
+        .filter(|word| count(word) > 0)
+        .map(|word| format!("{} {word}", count(word)))
+        .collect();
+    line("trials", &format!("{}: {}", trials_text(&summary), parts.join(", ")))?;
+    if outside > 0 {
+        line("", &format!("{outside} outside the space, which the model does not see"))?;
+    }
+    if let Some(trial) = best {
+        let values: Vec<String> =
+            trial.values().unwrap_or_default().iter().map(|value| number(*value)).collect();
+        let text = format!(
+            "trial {}: {} at {}",
+            trial.number,
+            values.join(", "),
+            display::params(&trial.params)
+        );
+        line(if objectives.len() > 1 { "on front" } else { "best" }, &text)?;
+    }
+    for row in space.describe() {
+        line("parameter", &format!("{} {} {}", row.name, row.kind, row.range))?;
+    }
+    space.constraints().iter().try_for_each(|text| line("constraint", text))
+}
+
+/// Returns a trial as JSON.
+pub(super) fn json_of_trial(trial: &analysis::Trial) -> Value {
+    let values = trial
+        .values()
+        .map(|values| values.iter().map(|value| json_number(*value)).collect::<Vec<_>>());
+    let mut value = json!({
+        "number": trial.number, "state": trial.word, "params": trial.params, "values": values,
+    });
+    if !trial.curve.is_empty() {
+        value["curve"] = trial.curve.iter().map(|value| json_number(*value)).collect();
+    }
+    value
+}
+
+pub(super) fn replay(args: &ReplayArgs, output: &Output, db: &Path) -> Result<()> {
+    let store = Store::open(db, Open::ReadOnly)?;
+    let replay = store.read(|tx| study::replay(tx, study::find(tx, &args.study)?, args.cold))?;
+    let difference = replay.difference.as_ref();
+    if output.json {
+        output.json(&json!({
+            "identical": difference.is_none(), "proposals": replay.identical, "added": replay.added,
+            "difference": difference.map(json_of_difference),
+        }))?;
+    } else if let Some(difference) = difference {
+        print_difference(difference, replay.identical, output)?;
+    } else {
+        let added = match replay.added {
+            0 => String::new(),
+            n => format!(" ({n} trials were added by hand)"),
+        };
+        output.line(&format!("identical: {} proposals{added}", replay.identical))?;
+    }
+    match difference {
+        Some(difference) => {
+            Err(Error::Failed(format!("trial {} cannot be derived again", difference.number)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn json_of_difference(it: &Difference) -> Value {
+    json!({
+        "number": it.number, "seen": it.seen,
+        "stored": {"params": it.stored.0, "epochs": it.stored.1},
+        "derived": it.derived.as_ref().map(|derived| json!({"params": derived.params, "epochs": derived.epochs})),
+    })
+}
+
+fn print_difference(it: &Difference, identical: u64, output: &Output) -> Result<()> {
+    output.line(&format!("{identical} proposals are identical; trial {} is not:", it.number))?;
+    let text = |params: &Map<String, Value>, epochs: Option<u64>| {
+        let epochs = epochs.map_or_else(String::new, |epochs| format!(" to epoch {epochs}"));
+        format!("{}{epochs}", sanitize(&display::params(params)))
+    };
+    output.line(&format!("   stored {}", text(&it.stored.0, it.stored.1)))?;
+    let derived = match &it.derived {
+        Some(derived) => text(&derived.params, derived.epochs),
+        None => "nothing".into(),
+    };
+    output.line(&format!("  derived {derived}"))
+}

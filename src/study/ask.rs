@@ -1,0 +1,231 @@
+//! Asks and tells of studies without jobs, one transaction each.
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::id::{ConfigId, StudyId, TrialId, new_uid};
+use crate::protocol::{self, State};
+use crate::search::space::nest;
+use crate::sql::named;
+use crate::store::{ReadTx, WriteTx, named_params};
+
+use super::log::numbers_text;
+use super::memory::{Memory, Nothing, Wanted};
+use super::{Stand, TEXT, conflict, read, stand};
+
+const ADD_TRIAL: &str = named(TEXT, "add_trial");
+const END_TRIAL: &str = named(TEXT, "end_trial");
+const GO_ON: &str = named(TEXT, "go_on_with_trial");
+const POINTS_TO_TRY: &str = named(TEXT, "points_to_try");
+const HAND_OUT: &str = named(TEXT, "hand_out_trial");
+const TRIAL_BY_NUMBER: &str = named(TEXT, "trial_by_number");
+const SET_STATE: &str = named(TEXT, "set_study_state");
+const CLOSE_WHEN_DONE: &str = named(TEXT, "close_when_done");
+
+/// What an ask brought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// What to do next; each is at work from now on.
+    pub trials: Vec<Wanted>,
+    /// Why there are fewer than were asked for.
+    pub nothing: Option<Nothing>,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// With a value for each objective, as the user has them.
+    Complete(Vec<f64>),
+    /// Without.
+    Failed,
+    /// Stopped early.
+    Pruned,
+}
+
+/// Asks a study for up to `n` trials and writes them down as at work; nobody else is told.
+///
+/// Several processes may ask at once: each trial is proposed once, knowing all before it.
+///
+/// # Errors
+/// [`Error::Conflict`] when the study is paused; [`Error::Invalid`] when the strategy cannot propose; [`Error::Sqlite`].
+pub fn ask(
+    tx: &WriteTx<'_>,
+    memory: &mut Memory,
+    study: StudyId,
+    n: u64,
+    who: &str,
+) -> Result<Answer> {
+    let mut answer = Answer { trials: Vec::new(), nothing: None };
+    let now = stand(tx, study)?;
+    if now.state == "paused" {
+        return Err(conflict(study, "is paused: it asks for nothing"));
+    }
+    answer.trials = points_to_try(tx, study, n)?.into_iter().map(|(_, _, wanted)| wanted).collect();
+    for wanted in &answer.trials {
+        hand_out(tx, study, wanted.number, who)?;
+    }
+    if answer.trials.len() as u64 == n {
+        return Ok(answer);
+    }
+    if now.state != "open" {
+        return Ok(Answer { nothing: Some(Nothing::Exhausted), ..answer });
+    }
+    let search = memory.search(tx, study)?;
+    for _ in answer.trials.len() as u64..n {
+        match search.ask()? {
+            Ok(wanted) => {
+                let config = config(&now, &wanted.params)?;
+                write_trial(tx, study, &wanted, &config, search.seen(), "running", who)?;
+                answer.trials.push(wanted);
+            }
+            Err(nothing) => {
+                answer.nothing = Some(nothing);
+                break;
+            }
+        }
+    }
+    if answer.nothing == Some(Nothing::Exhausted) || search.is_spent() {
+        tx.run(
+            SET_STATE,
+            named_params! { ":study": study, ":state": "exhausted", ":now_ms": tx.now_ms, ":who": who },
+        )?;
+        close_when_done(tx, study, &now, who)?;
+    }
+    Ok(answer)
+}
+
+/// Returns points that people want to be tried and nobody has taken yet, with the ids of trial and config.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn points_to_try(
+    tx: &ReadTx<'_>,
+    study: StudyId,
+    n: u64,
+) -> Result<Vec<(TrialId, ConfigId, Wanted)>> {
+    let limit = i64::try_from(n).unwrap_or(i64::MAX);
+    tx.all(POINTS_TO_TRY, named_params! { ":study": study, ":limit": limit }, |row| {
+        let params = serde_json::from_str(row.get_ref(2)?.as_str()?).unwrap_or_default();
+        let number = row.get::<_, i64>(1)?.unsigned_abs();
+        Ok((row.get(0)?, row.get(3)?, Wanted { number, params, epochs: None, resumed: false }))
+    })
+}
+
+/// Writes down that a trial was asked for, or goes on: with `state` waiting for its jobs, or running.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+#[expect(clippy::too_many_arguments, reason = "all of them are what a trial is made of")]
+pub fn write_trial(
+    tx: &WriteTx<'_>,
+    study: StudyId,
+    wanted: &Wanted,
+    config: &Map<String, Value>,
+    seen: i64,
+    state: &str,
+    who: &str,
+) -> Result<(TrialId, ConfigId)> {
+    let number = i64::try_from(wanted.number).unwrap_or(i64::MAX);
+    let epochs = wanted.epochs.map(|epochs| i64::try_from(epochs).unwrap_or(i64::MAX));
+    let config = protocol::add_config(tx, config)?;
+    if wanted.resumed {
+        tx.run(
+            GO_ON,
+            named_params! { ":study": study, ":number": number, ":state": state, ":epochs": epochs,
+            ":now_ms": tx.now_ms, ":who": who },
+        )?;
+        let id =
+            tx.one(TRIAL_BY_NUMBER, named_params! { ":study": study, ":number": number }, |row| {
+                row.get(0)
+            })?;
+        return Ok((id, config));
+    }
+    let id = tx.insert(
+        ADD_TRIAL,
+        named_params! {
+            ":uid": new_uid(), ":study": study, ":number": number, ":config": config,
+            ":params": serde_json::to_string(&wanted.params).unwrap_or_default(), ":state": state, ":epochs": epochs,
+            ":seen": seen, ":now_ms": tx.now_ms, ":who": who,
+        },
+    )?;
+    Ok((TrialId(id), config))
+}
+
+fn hand_out(tx: &WriteTx<'_>, study: StudyId, number: u64, who: &str) -> Result<()> {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    let trial: TrialId =
+        tx.one(TRIAL_BY_NUMBER, named_params! { ":study": study, ":number": number }, |row| {
+            row.get(0)
+        })?;
+    tx.run(HAND_OUT, named_params! { ":trial": trial, ":now_ms": tx.now_ms, ":who": who })?;
+    Ok(())
+}
+
+/// Says how a trial ended, with the first objective after each of its epochs so far.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`] when it ended before, or its jobs value it; [`Error::Invalid`] when there is
+/// not one value for each objective; [`Error::Sqlite`].
+pub fn tell(
+    tx: &WriteTx<'_>,
+    study: StudyId,
+    number: u64,
+    told: &Told,
+    curve: &[f64],
+    who: &str,
+) -> Result<()> {
+    let key = i64::try_from(number).unwrap_or(i64::MAX);
+    let (trial, state, has_runs): (TrialId, String, bool) = tx
+        .maybe(TRIAL_BY_NUMBER, named_params! { ":study": study, ":number": key }, |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .ok_or_else(|| Error::not_found("trial", number))?;
+    let refuse = |why: String| Err(Error::Conflict { what: "trial", id: number.to_string(), why });
+    if has_runs {
+        return refuse("is valued by its runs, which jobs do".into());
+    }
+    if !matches!(state.as_str(), "waiting" | "running") {
+        return refuse(format!("was told already: it is {state}"));
+    }
+    if let Told::Complete(values) = told
+        && let wants = read::objectives(tx, stand(tx, study)?.experiment)?.len()
+        && values.len() != wants
+    {
+        let why = format!("{} values, the study has {wants} objectives", values.len());
+        return Err(Error::invalid(format!("trial {number}"), why));
+    }
+    let (state, values) = match told {
+        Told::Complete(values) => ("complete", Some(numbers_text(values))),
+        Told::Failed => ("failed", None),
+        Told::Pruned => ("pruned", None),
+    };
+    let curve = (!curve.is_empty()).then(|| numbers_text(curve));
+    tx.run(
+        END_TRIAL,
+        named_params! {
+            ":trial": trial, ":state": state, ":vals": values, ":curve": curve, ":now_ms": tx.now_ms, ":who": who,
+        },
+    )?;
+    close_when_done(tx, study, &stand(tx, study)?, who)
+}
+
+/// Closes a study that asks no more once nothing of it is at work; an experiment without jobs is complete then.
+fn close_when_done(tx: &WriteTx<'_>, study: StudyId, now: &Stand, who: &str) -> Result<()> {
+    let params = named_params! { ":study": study, ":now_ms": tx.now_ms, ":who": who };
+    if now.by_hand && tx.run(CLOSE_WHEN_DONE, params)? > 0 {
+        protocol::set_state(tx, now.experiment, State::Complete, None, who)?;
+    }
+    Ok(())
+}
+
+/// The config of a trial: the study's base with the proposal on it.
+pub(super) fn config(stand: &Stand, params: &Map<String, Value>) -> Result<Map<String, Value>> {
+    // Studies made by hand have neither base nor targets of their own.
+    if stand.by_hand {
+        return Ok(nest(params));
+    }
+    let bad = |error: serde_json::Error| Error::invalid("the study's base", error.to_string());
+    let base = serde_json::from_str(&stand.base).map_err(bad)?;
+    let targets = serde_json::from_str(&stand.targets).map_err(bad)?;
+    Ok(crate::spec::place_proposal(&base, params, &targets))
+}

@@ -1,0 +1,286 @@
+//! What people do to a study while it goes on. Each edit is a change that the next ask knows, and replay too.
+
+use serde_json::{Map, Value, json};
+
+use crate::analysis::{Trial, ranking};
+use crate::error::{Error, Result};
+use crate::id::{StudyId, new_uid};
+use crate::protocol::{self, Goal};
+use crate::search::space::Space;
+use crate::search::strategy::{self, strategy};
+use crate::sql::named;
+use crate::store::{ReadTx, WriteTx, named_params};
+
+use super::ask::{Told, config};
+use super::log::numbers_text;
+use super::read::{self, Setup};
+use super::{TEXT, conflict, stand};
+
+const EDIT_STUDY: &str = named(TEXT, "edit_study");
+const GIVE_TRIAL: &str = named(TEXT, "give_trial");
+const NEXT_OF_STUDY: &str = named(TEXT, "next_of_study");
+const COUNT_ASKED: &str = named(TEXT, "count_asked");
+const SET_STATE: &str = named(TEXT, "set_study_state");
+const REOPEN: &str = named(TEXT, "reopen_by_study");
+
+/// A point that is known from elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// Its active parameters.
+    pub params: Map<String, Value>,
+    /// What came of it; nothing when it is to be tried.
+    pub told: Option<Told>,
+    /// The first objective after each epoch.
+    pub curve: Vec<f64>,
+    /// Where it is from.
+    pub extra: Value,
+}
+
+/// What came of adding points.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Added {
+    /// The numbers of the new trials.
+    pub numbers: Vec<u64>,
+    /// Points that were left out: which of those given, and why.
+    pub left_out: Vec<(usize, String)>,
+}
+
+/// Replaces a study's space. Trials outside it stay in the file and are kept out of the model; returns how many are
+/// inside and how many outside.
+///
+/// # Errors
+/// [`Error::Invalid`] when the strategy cannot search it; [`Error::Sqlite`].
+pub fn set_space(tx: &WriteTx<'_>, study: StudyId, space: &Space, who: &str) -> Result<(u64, u64)> {
+    let mut setup = read::setup(tx, study)?;
+    setup.space = space.clone();
+    write(tx, study, &setup)?;
+    reopen(tx, study, &setup, who)?;
+    let trials = read::trials(tx, study)?;
+    let inside = trials.iter().filter(|trial| space.contains(&trial.params)).count() as u64;
+    Ok((inside, trials.len() as u64 - inside))
+}
+
+/// Narrows a study's space to the box around its best `k` trials; returns it.
+///
+/// # Errors
+/// [`Error::Conflict`] when fewer trials have a value; [`Error::Sqlite`].
+pub fn refine(tx: &WriteTx<'_>, study: StudyId, k: usize, who: &str) -> Result<Space> {
+    let trials = read::trials(tx, study)?;
+    let goals = read::objectives(tx, stand(tx, study)?.experiment)?;
+    let space = read::space(tx, study)?;
+    let inside: Vec<&Trial> = trials.iter().filter(|trial| space.contains(&trial.params)).collect();
+    let best = ranking(&inside, &goals);
+    if best.len() < k {
+        let why =
+            format!("has {} trials with a value inside its space, fewer than {k}", best.len());
+        return Err(conflict(study, why));
+    }
+    let points: Vec<&Map<String, Value>> = best[..k].iter().map(|trial| &trial.params).collect();
+    let narrow = space.narrowed(&points);
+    set_space(tx, study, &narrow, who)?;
+    Ok(narrow)
+}
+
+/// Lets a study ask for `more` further trials; returns how many it may ask for in all.
+///
+/// # Errors
+/// [`Error::Conflict`] when nothing bounds it; [`Error::Sqlite`].
+pub fn extend(tx: &WriteTx<'_>, study: StudyId, more: u64, who: &str) -> Result<i64> {
+    let mut setup = read::setup(tx, study)?;
+    let Some(max) = setup.trial_max else {
+        return Err(conflict(study, "has no bound on its trials"));
+    };
+    let max = max.saturating_add(i64::try_from(more).unwrap_or(i64::MAX));
+    setup.trial_max = Some(max);
+    write(tx, study, &setup)?;
+    reopen(tx, study, &setup, who)?;
+    Ok(max)
+}
+
+/// Lets a study ask for nothing; trials at work go on. Returns whether that changed anything.
+///
+/// # Errors
+/// [`Error::Conflict`] when it asks for nothing anyway; [`Error::Sqlite`].
+pub fn pause(tx: &WriteTx<'_>, study: StudyId, who: &str) -> Result<bool> {
+    let now = stand(tx, study)?;
+    match now.state.as_str() {
+        "open" | "paused" => set_state(tx, study, "paused", who),
+        other => Err(conflict(study, format!("is {other}"))),
+    }
+}
+
+/// Lets a paused study ask again. Returns whether that changed anything.
+///
+/// # Errors
+/// [`Error::Conflict`] when it is not paused and does not ask; [`Error::Sqlite`].
+pub fn resume(tx: &WriteTx<'_>, study: StudyId, who: &str) -> Result<bool> {
+    let now = stand(tx, study)?;
+    match now.state.as_str() {
+        "open" | "paused" => set_state(tx, study, "open", who),
+        other => Err(conflict(study, format!("is {other}: extend it to ask for more"))),
+    }
+}
+
+/// Adds points as trials of their own; those without a value are what the next asks hand out. With `strict` one that does not fit refuses all.
+///
+/// # Errors
+/// [`Error::Invalid`] for a point that does not fit; [`Error::Sqlite`].
+pub fn add(
+    tx: &WriteTx<'_>,
+    study: StudyId,
+    points: &[Point],
+    strict: bool,
+    who: &str,
+) -> Result<Added> {
+    let space = read::space(tx, study)?;
+    let goals = read::objectives(tx, stand(tx, study)?.experiment)?;
+    let mut added = Added::default();
+    for (at, point) in points.iter().enumerate() {
+        // Parameters in the order of the space, so that equal points look equal.
+        let params = in_order(&space, &point.params);
+        match space.check(&params).and_then(|()| check_values(point.told.as_ref(), goals.len())) {
+            Ok(()) => added.numbers.push(give(tx, study, &Point { params, ..point.clone() }, who)?),
+            Err(Error::Invalid { what, why, hint }) if strict => {
+                return Err(Error::Invalid { what: format!("point {at}: {what}"), why, hint });
+            }
+            Err(error @ Error::Invalid { .. }) => added.left_out.push((at, error.to_string())),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(added)
+}
+
+/// Takes over the ended trials of another study of the file that fit; what was taken over before is not taken again.
+///
+/// # Errors
+/// [`Error::Invalid`] when the studies' objectives differ in number or direction; [`Error::Sqlite`].
+pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) -> Result<Added> {
+    let goals = |study| -> Result<Vec<Goal>> {
+        let all = read::objectives(tx, stand(tx, study)?.experiment)?;
+        Ok(all.into_iter().map(|(_, goal)| goal).collect())
+    };
+    if study == from {
+        return Err(Error::invalid("study", "cannot start from itself"));
+    }
+    if goals(study)? != goals(from)? {
+        let why = "its objectives differ in number or direction";
+        return Err(Error::invalid(format!("study {from}"), why));
+    }
+    let uid = read::summary(tx, from)?.uid;
+    let known: Vec<Value> = read::trials(tx, study)?
+        .into_iter()
+        .filter(|trial| trial.extra["study"] == json!(uid))
+        .map(|trial| trial.extra["number"].clone())
+        .collect();
+    let points: Vec<Point> = read::trials(tx, from)?
+        .into_iter()
+        .filter(|trial| !known.contains(&json!(trial.number)))
+        .filter_map(|trial| {
+            let told = match trial.word.as_str() {
+                "complete" => Told::Complete(trial.values()?.to_vec()),
+                "failed" => Told::Failed,
+                "pruned" => Told::Pruned,
+                _ => return None,
+            };
+            let extra = json!({"study": uid, "number": trial.number});
+            Some(Point { params: trial.params, told: Some(told), curve: trial.curve, extra })
+        })
+        .collect();
+    add(tx, study, &points, false, who)
+}
+
+fn check_values(told: Option<&Told>, objectives: usize) -> Result<()> {
+    match told {
+        Some(Told::Complete(values)) if values.len() != objectives => {
+            let why = format!("{} given, the study has {objectives} objectives", values.len());
+            Err(Error::invalid("values", why))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn in_order(space: &Space, params: &Map<String, Value>) -> Map<String, Value> {
+    let known = space.params().iter().map(|param| &param.name);
+    let strangers = params.keys().filter(|name| space.param(name).is_none());
+    known
+        .chain(strangers)
+        .filter_map(|name| Some((name.clone(), params.get(name)?.clone())))
+        .collect()
+}
+
+fn give(tx: &WriteTx<'_>, study: StudyId, point: &Point, who: &str) -> Result<u64> {
+    let (number, seen): (i64, i64) = next(tx, study)?;
+    let config = protocol::add_config(tx, &config(&stand(tx, study)?, &point.params)?)?;
+    let (state, values) = match &point.told {
+        None => ("waiting", None),
+        Some(Told::Complete(values)) => ("complete", Some(numbers_text(values))),
+        Some(Told::Failed) => ("failed", None),
+        Some(Told::Pruned) => ("pruned", None),
+    };
+    let curve = (!point.curve.is_empty()).then(|| numbers_text(&point.curve));
+    let epochs = (!point.curve.is_empty()).then_some(point.curve.len() as i64);
+    tx.run(
+        GIVE_TRIAL,
+        named_params! {
+            ":uid": new_uid(), ":study": study, ":number": number, ":config": config,
+            ":params": Value::Object(point.params.clone()).to_string(), ":state": state, ":vals": values,
+            ":epochs": epochs, ":curve": curve, ":seen": seen, ":extra": point.extra.to_string(),
+            ":ended_at_ms": point.told.is_some().then_some(tx.now_ms), ":now_ms": tx.now_ms, ":who": who,
+        },
+    )?;
+    Ok(number.unsigned_abs())
+}
+
+fn next(tx: &ReadTx<'_>, study: StudyId) -> Result<(i64, i64)> {
+    tx.one(NEXT_OF_STUDY, named_params! { ":study": study }, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Writes what a study is made of, when its strategy can work with it.
+fn write(tx: &WriteTx<'_>, study: StudyId, setup: &Setup) -> Result<()> {
+    let goals = read::objectives(tx, stand(tx, study)?.experiment)?;
+    let whole = |n: Option<i64>| n.map(i64::unsigned_abs);
+    strategy(
+        &setup.strategy,
+        &strategy::Setup {
+            settings: setup.settings.clone(),
+            trials: whole(setup.trial_max),
+            objectives: goals.len(),
+            workers: usize::try_from(setup.trial_ahead).unwrap_or(1),
+            epochs: whole(setup.epoch_max),
+            epoch_budget: whole(setup.epoch_budget),
+            ..strategy::Setup::new(setup.space.clone(), setup.seed.cast_unsigned())
+        },
+    )?;
+    tx.run(
+        EDIT_STUDY,
+        named_params! {
+            ":study": study, ":strategy": setup.strategy,
+            ":settings": Value::Object(setup.settings.clone()).to_string(),
+            ":space": setup.space.to_json().to_string(),
+            ":constraints": Value::from(setup.space.constraints()).to_string(), ":trial_max": setup.trial_max,
+        },
+    )?;
+    Ok(())
+}
+
+/// A study that asked for all it could goes on when it can ask for more, and so does its experiment.
+fn reopen(tx: &WriteTx<'_>, study: StudyId, setup: &Setup, who: &str) -> Result<()> {
+    let now = stand(tx, study)?;
+    let asked: i64 = tx.one(COUNT_ASKED, named_params! { ":study": study }, |row| row.get(0))?;
+    if matches!(now.state.as_str(), "exhausted" | "closed")
+        && setup.trial_max.is_none_or(|max| asked < max)
+    {
+        set_state(tx, study, "open", who)?;
+        tx.run(
+            REOPEN,
+            named_params! { ":experiment": now.experiment, ":now_ms": tx.now_ms, ":who": who },
+        )?;
+    }
+    Ok(())
+}
+
+fn set_state(tx: &WriteTx<'_>, study: StudyId, state: &str, who: &str) -> Result<bool> {
+    let params =
+        named_params! { ":study": study, ":state": state, ":now_ms": tx.now_ms, ":who": who };
+    Ok(tx.run(SET_STATE, params)? > 0)
+}

@@ -1,0 +1,81 @@
+//! Studies of a file: what they are made of, asks and tells, edits, and whether proposals can be derived again.
+//!
+//! A study belongs to an experiment. Those of `mle run` are asked by the searcher, and jobs value their trials; those of
+//! `mle study new` are asked and told by whoever likes, and their experiments are of the kind `log`, which no scheduler
+//! touches. Either way [`memory`] holds the strategy, and what it knew at each ask stands in the file ([`log`]).
+
+mod ask;
+mod edit;
+mod log;
+pub mod memory;
+mod new;
+mod read;
+mod replay;
+
+pub use ask::{Answer, Told, ask, points_to_try, tell, write_trial};
+pub use edit::{Added, Point, add, extend, pause, refine, resume, set_space, warm_start};
+pub(crate) use log::number;
+pub use memory::{Memory, Nothing, Search, Wanted};
+pub use new::{NewStudy, new};
+pub use read::{Summary, list, objectives, space, summary, trials};
+pub use replay::{Difference, Replay, replay};
+
+use crate::error::{Error, Result};
+use crate::id::{ExperimentId, StudyId};
+use crate::protocol;
+use crate::sql::named;
+use crate::store::{ReadTx, named_params};
+
+pub(crate) const TEXT: &str = include_str!("../../sql/search.sql");
+const STUDY_OF_EXPERIMENT: &str = named(TEXT, "study_of_experiment");
+const STATE_OF_STUDY: &str = named(TEXT, "state_of_study");
+
+/// Finds the study of an experiment by that one's id, name or the beginning of its uid.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Invalid`] when several uids begin so; [`Error::Sqlite`].
+pub fn find(tx: &ReadTx<'_>, word: &str) -> Result<StudyId> {
+    let experiment = match protocol::find(tx, word) {
+        Err(Error::NotFound { .. }) => {
+            return Err(Error::not_found("study", format!("\"{word}\"")));
+        }
+        found => found?,
+    };
+    tx.maybe(STUDY_OF_EXPERIMENT, named_params! { ":experiment": experiment }, |row| row.get(0))?
+        .ok_or_else(|| Error::not_found("study", format!("of experiment {experiment}")))
+}
+
+/// What an ask or a tell must know of a study's row.
+struct Stand {
+    state: String,
+    experiment: ExperimentId,
+    /// Nobody but its users asks and tells.
+    by_hand: bool,
+    base: String,
+    targets: String,
+}
+
+fn stand(tx: &ReadTx<'_>, study: StudyId) -> Result<Stand> {
+    tx.maybe(STATE_OF_STUDY, named_params! { ":study": study }, |row| {
+        Ok(Stand {
+            state: row.get(0)?,
+            experiment: row.get(1)?,
+            by_hand: row.get_ref(2)?.as_str()? == "log",
+            base: row.get(3)?,
+            targets: row.get(4)?,
+        })
+    })?
+    .ok_or_else(|| Error::not_found("study", study))
+}
+
+/// Returns whose search a study is.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Sqlite`].
+pub fn experiment(tx: &ReadTx<'_>, study: StudyId) -> Result<ExperimentId> {
+    Ok(stand(tx, study)?.experiment)
+}
+
+fn conflict(study: StudyId, why: impl Into<String>) -> Error {
+    Error::Conflict { what: "study", id: study.to_string(), why: why.into() }
+}

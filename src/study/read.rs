@@ -1,0 +1,173 @@
+//! Studies and trials as people and analyses see them: objectives as the user has them, numbers as in the file.
+
+use serde_json::{Map, Value};
+
+use crate::analysis::Trial;
+use crate::error::{Error, Result};
+use crate::id::{ExperimentId, StudyId};
+use crate::protocol::{self, Goal};
+use crate::search::history::PastState;
+use crate::search::space::Space;
+use crate::sql::named;
+use crate::store::{ReadTx, Row, named_params};
+
+use super::TEXT;
+use super::log::numbers;
+
+const LIST_STUDIES: &str = named(TEXT, "list_studies");
+const SUMMARY_OF_STUDY: &str = named(TEXT, "summary_of_study");
+const SETUP_OF_STUDY: &str = named(TEXT, "setup_of_study");
+const TRIALS_OF_STUDY: &str = named(TEXT, "trials_of_study");
+
+/// A study as lists show it.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Its id.
+    pub id: StudyId,
+    /// What it is called across files.
+    pub uid: String,
+    /// Whose search it is.
+    pub experiment: ExperimentId,
+    /// The experiment's name.
+    pub name: String,
+    /// open, paused, exhausted or closed.
+    pub state: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// How many trials are asked for, where that is bounded.
+    pub trial_max: Option<i64>,
+    /// The seed of the strategy.
+    pub seed: i64,
+    /// Its trials, the added ones too.
+    pub trials: i64,
+    /// Those with values.
+    pub complete: i64,
+    /// Those waiting or running.
+    pub pending: i64,
+}
+
+/// Returns the studies of a file, oldest first.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn list(tx: &ReadTx<'_>) -> Result<Vec<Summary>> {
+    tx.all(LIST_STUDIES, [], row_of)
+}
+
+/// Returns one study.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Sqlite`].
+pub fn summary(tx: &ReadTx<'_>, study: StudyId) -> Result<Summary> {
+    tx.maybe(SUMMARY_OF_STUDY, named_params! { ":study": study }, row_of)?
+        .ok_or_else(|| Error::not_found("study", study))
+}
+
+fn row_of(row: &Row<'_>) -> rusqlite::Result<Summary> {
+    Ok(Summary {
+        id: row.get(0)?,
+        uid: row.get(1)?,
+        experiment: row.get(2)?,
+        name: row.get(3)?,
+        state: row.get(4)?,
+        strategy: row.get(5)?,
+        trial_max: row.get(6)?,
+        seed: row.get(7)?,
+        trials: row.get(8)?,
+        complete: row.get(9)?,
+        pending: row.get(10)?,
+    })
+}
+
+/// Returns what a study's trials are valued by; one that is to be minimised stands in where none is named.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn objectives(tx: &ReadTx<'_>, experiment: ExperimentId) -> Result<Vec<(String, Goal)>> {
+    let found = protocol::objectives(tx, experiment)?;
+    let mut all: Vec<(String, Goal)> =
+        found.into_iter().map(|objective| (objective.metric, objective.goal)).collect();
+    if all.is_empty() {
+        all.push(("value".into(), Goal::Min));
+    }
+    Ok(all)
+}
+
+/// What a study's row says it is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub strategy: String,
+    pub settings: Map<String, Value>,
+    pub space: Space,
+    pub seed: i64,
+    pub trial_max: Option<i64>,
+    pub trial_ahead: i64,
+    pub epoch_max: Option<i64>,
+    pub epoch_budget: Option<i64>,
+}
+
+/// Returns what a study is made of now.
+pub(super) fn setup(tx: &ReadTx<'_>, study: StudyId) -> Result<Setup> {
+    let bad =
+        |error: serde_json::Error| Error::invalid(format!("study {study}"), error.to_string());
+    let (texts, mut setup) = tx.one(SETUP_OF_STUDY, named_params! { ":study": study }, |row| {
+        let texts: [String; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+        let setup = Setup {
+            strategy: row.get(0)?,
+            settings: Map::new(),
+            space: Space::new(Vec::new()).expect("nothing clashes in an empty space"),
+            seed: row.get(4)?,
+            trial_max: row.get(5)?,
+            trial_ahead: row.get(6)?,
+            epoch_max: row.get(7)?,
+            epoch_budget: row.get(8)?,
+        };
+        Ok((texts, setup))
+    })?;
+    setup.settings = serde_json::from_str(&texts[0]).map_err(bad)?;
+    let space: Value = serde_json::from_str(&texts[1]).map_err(bad)?;
+    let constraints: Vec<String> = serde_json::from_str(&texts[2]).map_err(bad)?;
+    setup.space = Space::parse(&space)?.with_constraints(constraints)?;
+    Ok(setup)
+}
+
+/// Returns the space of a study as it is now.
+///
+/// # Errors
+/// [`Error::Invalid`] when it cannot be read; [`Error::Sqlite`].
+pub fn space(tx: &ReadTx<'_>, study: StudyId) -> Result<Space> {
+    Ok(setup(tx, study)?.space)
+}
+
+/// Returns a study's trials in order of their numbers.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
+    tx.all(TRIALS_OF_STUDY, named_params! { ":study": study }, |row| {
+        let word: String = row.get(3)?;
+        let values: Option<String> = row.get(4)?;
+        let curve: Option<String> = row.get(6)?;
+        let extra: String = row.get(9)?;
+        let state = match word.as_str() {
+            "complete" => {
+                PastState::Complete { values: numbers(values.as_deref().unwrap_or("[]")) }
+            }
+            "failed" => PastState::Failed,
+            "pruned" => PastState::Pruned,
+            _ => PastState::Pending,
+        };
+        Ok(Trial {
+            number: row.get::<_, i64>(0)?.unsigned_abs(),
+            params: serde_json::from_str(row.get_ref(1)?.as_str()?).unwrap_or_default(),
+            asked: row.get_ref(2)?.as_str()? == "asked",
+            state,
+            word,
+            epochs: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
+            curve: numbers(curve.as_deref().unwrap_or("[]")),
+            asked_at_ms: row.get(7)?,
+            ended_at_ms: row.get(8)?,
+            extra: serde_json::from_str(&extra).unwrap_or_default(),
+        })
+    })
+}

@@ -1,0 +1,301 @@
+//! A search that any program asks and tells, through the file and nothing else.
+
+use serde_json::{Value, json};
+
+use crate::lab::Lab;
+
+const SPACE: &str = r#"{"lr": {"type": "real", "low": 0.001, "high": 1, "prior": "log"}, "layers": {"type": "integer", "low": 1, "high": 6}, "act": ["relu", "tanh"]}"#;
+
+pub fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+pub fn json_of(lab: &Lab, args: &[&str]) -> Value {
+    parse(&lab.mle(&[args, &["--json"]].concat()).ok())
+}
+
+fn new(lab: &Lab, name: &str, more: &[&str]) {
+    lab.mle(&[&["study", "new", name, "--space", SPACE, "--db", "s.db"], more].concat()).ok();
+}
+
+/// What a trial is worth: the best is lr 0.1, 3 layers, tanh.
+fn value(params: &Value) -> f64 {
+    let lr = params["lr"].as_f64().unwrap().log10() + 1.0;
+    let layers = params["layers"].as_f64().unwrap() - 3.0;
+    lr * lr + 0.1 * layers * layers + if params["act"] == "relu" { 0.2 } else { 0.0 }
+}
+
+fn ask(lab: &Lab, study: &str, n: &str) -> Vec<Value> {
+    json_of(lab, &["ask", study, "-n", n])["trials"].as_array().unwrap().clone()
+}
+
+fn tell(lab: &Lab, study: &str, trial: &Value) -> f64 {
+    let value = value(&trial["params"]);
+    lab.mle(&["tell", study, &trial["number"].to_string(), &format!("value={value}")]).ok();
+    value
+}
+
+fn run(lab: &Lab, study: &str, rounds: usize) {
+    for _ in 0..rounds {
+        for trial in ask(lab, study, "2").iter().rev() {
+            tell(lab, study, trial);
+        }
+    }
+}
+
+#[test]
+fn a_study_is_asked_and_told_to_its_end() {
+    let lab = Lab::new();
+    new(&lab, "toy", &["--trials", "12", "--seed", "3", "--strategy", "tpe"]);
+    let first = ask(&lab, "toy", "3");
+    let numbers: Vec<&Value> = first.iter().map(|trial| &trial["number"]).collect();
+    assert_eq!(numbers, [&json!(0), &json!(1), &json!(2)]);
+    let pending =
+        "SELECT count(*), (SELECT count(*) FROM jobs) FROM trials WHERE state = 'running'";
+    assert_eq!(lab.sql("s.db", pending), ["3|0"], "at work, with no jobs");
+    assert_eq!(lab.mle(&["tell", "toy", "1", "value=nan"]).ok(), "trial 1 is complete\n");
+    lab.mle(&["tell", "toy", "1", "value=0.5"])
+        .fails(2, "trial 1 was told already: it is complete");
+    lab.mle(&["tell", "toy", "0", "--failed"]).ok();
+    lab.mle(&["tell", "toy", "0", "value=1"]).fails(2, "it is failed");
+    lab.mle(&["tell", "toy", "2", "loss=1"]).fails(2, "loss: is no objective of the study");
+    lab.mle(&["tell", "toy", "2", "value=x"]).fails(2, "\"x\" is no number");
+    lab.mle(&["tell", "toy", "9", "value=1"]).fails(3, "there is no trial 9");
+    lab.mle(&["tell", "nobody", "9", "value=1"]).fails(3, "there is no study \"nobody\"");
+    tell(&lab, "toy", &first[2]);
+    run(&lab, "toy", 4);
+    let last = lab.mle(&["ask", "toy", "-n", "9", "--json"]).ok();
+    let last = parse(&last);
+    assert_eq!((last["trials"].as_array().unwrap().len(), &last["exhausted"]), (1, &json!(true)));
+    assert_eq!(lab.sql("s.db", "SELECT state FROM studies"), ["exhausted"]);
+    tell(&lab, "toy", &last["trials"][0]);
+    assert_eq!(
+        lab.sql("s.db", "SELECT s.state, e.state FROM studies s, experiments e"),
+        ["closed|complete"]
+    );
+    let said = lab.mle(&["ask", "toy"]);
+    assert_eq!(
+        (said.code, said.out.as_str(), said.err.as_str()),
+        (0, "", "nothing is left to ask for\n")
+    );
+    let replay = json_of(&lab, &["study", "replay", "toy"]);
+    assert_eq!((&replay["identical"], &replay["proposals"]), (&json!(true), &json!(12)));
+    assert_eq!(lab.mle(&["study", "replay", "toy", "--cold"]).ok(), "identical: 12 proposals\n");
+    let events =
+        "SELECT count(*) FROM events WHERE what = 'trial' AND to_state IN ('complete', 'failed')";
+    assert_eq!(lab.sql("s.db", events), ["12"]);
+    // A program that takes no notice of studies leaves them alone.
+    lab.mle(&["searcher", "--when-dry"]).ok();
+    lab.mle(&["scheduler", "--when-dry"]).ok();
+}
+
+#[test]
+fn what_was_proposed_otherwise_is_found() {
+    let lab = Lab::new();
+    new(&lab, "toy", &["--strategy", "tpe", "--setting", "startup=4"]);
+    run(&lab, "toy", 4);
+    let forged = "UPDATE trial SET params = json_set(params, '$.layers', 7 - json_extract(params, '$.layers')) WHERE number = 6 RETURNING 1";
+    lab.sql("s.db", forged);
+    let said = lab.mle(&["study", "replay", "toy"]);
+    assert!(
+        said.out.starts_with("6 proposals are identical; trial 6 is not:\n   stored lr="),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("\n  derived lr="), "{}", said.out);
+    said.fails(1, "trial 6 cannot be derived again");
+    let value = parse(&lab.mle(&["study", "replay", "toy", "--json"]).out);
+    assert_eq!((&value["identical"], &value["difference"]["number"]), (&json!(false), &json!(6)));
+    let told_later = "UPDATE study_change SET vals = '[9]' WHERE number = 2 RETURNING 1";
+    let file = rusqlite::Connection::open(lab.path("s.db")).unwrap();
+    let error = file.execute(told_later, []).unwrap_err().to_string();
+    assert!(error.contains("append-only"), "{error}");
+}
+
+#[test]
+fn many_processes_ask_at_once() {
+    let lab = Lab::new();
+    for strategy in ["random", "tpe", "grid"] {
+        let more: &[&str] = if strategy == "grid" { &["--setting", "bins=9"] } else { &[] };
+        new(&lab, strategy, &[&["--strategy", strategy, "--workers", "8"], more].concat());
+        std::thread::scope(|scope| {
+            for worker in 0..8 {
+                let lab = &lab;
+                scope.spawn(move || {
+                    for turn in 0..3 {
+                        let trials = ask(lab, strategy, "2");
+                        assert_eq!(trials.len(), 2);
+                        if worker != turn {
+                            for trial in &trials {
+                                tell(lab, strategy, trial);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        let of = format!("FROM trials WHERE experiment = '{strategy}'");
+        let counts = format!(
+            "SELECT count(*), count(DISTINCT number), max(number), count(DISTINCT params) {of}"
+        );
+        assert_eq!(lab.sql("s.db", &counts), ["48|48|47|48"], "{strategy}");
+        let replay = json_of(&lab, &["study", "replay", strategy]);
+        assert_eq!(
+            (&replay["identical"], &replay["proposals"]),
+            (&json!(true), &json!(48)),
+            "{strategy}"
+        );
+    }
+}
+
+#[test]
+fn a_space_is_edited_on_the_way() {
+    let lab = Lab::new();
+    for strategy in ["random", "tpe", "sobol", "grid"] {
+        let more: &[&str] = if strategy == "grid" { &["--setting", "bins=3"] } else { &[] };
+        new(&lab, strategy, &[&["--strategy", strategy, "--trials", "30"], more].concat());
+        run(&lab, strategy, 6);
+        let pending = ask(&lab, strategy, "1");
+        let narrow = r#"{"lr": {"type": "real", "low": 0.01, "high": 0.5, "prior": "log"}, "layers": {"type": "integer", "low": 2, "high": 4}, "act": ["relu", "tanh"]}"#;
+        let edited = json_of(
+            &lab,
+            &["study", "space", strategy, "--set", narrow, "--constraint", "layers * lr < 1.5"],
+        );
+        assert_eq!(edited["inside"].as_i64().unwrap() + edited["outside"].as_i64().unwrap(), 13);
+        tell(&lab, strategy, &pending[0]);
+        run(&lab, strategy, 3);
+        let bad = format!("SELECT count(*) FROM trials WHERE experiment = '{strategy}' AND number > 12 AND
+            (json_extract(params, '$.lr') NOT BETWEEN 0.01 AND 0.5 OR json_extract(params, '$.layers') NOT BETWEEN 2 AND 4
+             OR json_extract(params, '$.lr') * json_extract(params, '$.layers') >= 1.5)");
+        assert_eq!(lab.sql("s.db", &bad), ["0"], "{strategy}");
+        lab.mle(&["study", "space", strategy, "--set", SPACE]).ok();
+        run(&lab, strategy, 2);
+        for how in [
+            ["study", "replay", strategy, "--json"].as_slice(),
+            &["study", "replay", strategy, "--json", "--cold"],
+        ] {
+            let replay = parse(&lab.mle(how).ok());
+            assert_eq!(replay["proposals"], json!(23), "{strategy}: {replay}");
+        }
+    }
+    let wide = r#"{"lr": {"type": "real", "low": 5, "high": 2}}"#;
+    lab.mle(&["study", "space", "tpe", "--set", wide])
+        .fails(2, "parameter lr: low 5 is above high 2");
+    lab.mle(&["study", "space", "sobol", "--set", SPACE, "--constraint", "depth < 3"])
+        .fails(2, "depth");
+    let shown = lab.mle(&["study", "space", "tpe"]).ok();
+    assert!(shown.contains("0.001 to 1, log"), "{shown}");
+}
+
+#[test]
+fn points_are_added_and_studies_start_warm() {
+    let lab = Lab::new();
+    new(&lab, "old", &["--strategy", "random"]);
+    run(&lab, "old", 5);
+    new(&lab, "new", &["--strategy", "tpe", "--trials", "6", "--setting", "startup=3"]);
+    lab.mle(&["study", "add", "new", "act=tanh", "lr=0.1", "layers=3", "--value", "0"]).ok();
+    lab.mle(&["study", "add", "new", "act=tanh", "lr=5", "layers=3", "--value", "0"])
+        .fails(2, "point 0: parameter lr: 5 is not in 0.001 to 1, log");
+    lab.mle(&["study", "add", "new", "act=relu", "lr=0.5", "layers=6"]).ok();
+    let file = json!([
+        {"params": {"lr": 0.2, "layers": 2, "act": "relu"}, "value": 0.4},
+        {"params": {"lr": 0.3, "layers": 2, "act": "relu"}, "failed": true},
+        {"params": {"lr": 0.3, "layers": 9, "act": "relu"}, "value": 1}
+    ]);
+    lab.write("points.json", file.to_string());
+    lab.mle(&["study", "add", "new", "--file", "points.json"])
+        .fails(2, "point 2: parameter layers");
+    let added = json_of(&lab, &["study", "add", "new", "--file", "points.json", "--skip"]);
+    assert_eq!((&added["numbers"], &added["left_out"][0]["point"]), (&json!([2, 3]), &json!(2)));
+    let warm = json_of(&lab, &["study", "warm-start", "new", "old"]);
+    assert_eq!(warm["numbers"].as_array().unwrap().len(), 10);
+    assert_eq!(json_of(&lab, &["study", "warm-start", "new", "old"])["numbers"], json!([]));
+    lab.mle(&["study", "warm-start", "new", "new"]).fails(2, "cannot start from itself");
+    // What is to be tried comes first; the budget counts what is asked for.
+    let trials = ask(&lab, "new", "3");
+    assert_eq!((&trials[0]["number"], &trials[0]["params"]["layers"]), (&json!(1), &json!(6)));
+    assert_eq!((&trials[1]["number"], &trials[2]["number"]), (&json!(14), &json!(15)));
+    for trial in &trials {
+        tell(&lab, "new", trial);
+    }
+    run(&lab, "new", 2);
+    assert_eq!(lab.sql("s.db", "SELECT state FROM studies WHERE experiment = 'new'"), ["closed"]);
+    let replay = json_of(&lab, &["study", "replay", "new"]);
+    assert_eq!((&replay["proposals"], &replay["added"]), (&json!(6), &json!(14)));
+}
+
+#[test]
+fn a_study_is_narrowed_paused_and_extended() {
+    let lab = Lab::new();
+    new(&lab, "toy", &["--strategy", "random", "--trials", "8", "--seed", "5"]);
+    lab.mle(&["study", "refine", "toy"])
+        .fails(2, "has 0 trials with a value inside its space, fewer than 5");
+    run(&lab, "toy", 3);
+    lab.mle(&["study", "pause", "toy"]).ok();
+    lab.mle(&["ask", "toy"]).fails(2, "is paused");
+    lab.mle(&["study", "resume", "toy"]).ok();
+    run(&lab, "toy", 1);
+    assert_eq!(lab.sql("s.db", "SELECT state FROM studies"), ["closed"]);
+    lab.mle(&["study", "resume", "toy"]).fails(2, "is closed: extend it");
+    assert_eq!(lab.mle(&["study", "extend", "toy", "4"]).ok(), "may ask for 12 trials in all\n");
+    assert_eq!(
+        lab.sql("s.db", "SELECT s.state, e.state FROM studies s, experiments e"),
+        ["open|running"]
+    );
+    let box_of = "SELECT min(json_extract(params, '$.lr')), max(json_extract(params, '$.lr')) FROM
+                  (SELECT params FROM trials ORDER BY value LIMIT 3)";
+    let wanted = lab.sql("s.db", box_of);
+    let narrow = json_of(&lab, &["study", "refine", "toy", "-k", "3"]);
+    let lr = &narrow["space"]["lr"];
+    assert_eq!([format!("{}|{}", lr["low"], lr["high"])].as_slice(), wanted);
+    run(&lab, "toy", 2);
+    let inside = format!(
+        "SELECT count(*) FROM trials WHERE number >= 8 AND json_extract(params, '$.lr') BETWEEN {} AND {}",
+        lr["low"], lr["high"]
+    );
+    assert_eq!(lab.sql("s.db", &inside), ["4"]);
+    assert_eq!(json_of(&lab, &["study", "replay", "toy"])["proposals"], json!(12));
+    let shown = lab.mle(&["study", "show", "toy"]).ok();
+    assert!(
+        shown.contains("12 of 12: 12 complete") && shown.contains("outside the space"),
+        "{shown}"
+    );
+    assert_eq!(json_of(&lab, &["study"])[0]["complete"], json!(12));
+}
+
+#[test]
+fn several_objectives_and_a_study_beside_a_run() {
+    let lab = Lab::new();
+    lab.write("s.yaml", "name: jobs\ncommand: [echo, '::mle {{\"loss\": {x}}}']\nmetric: loss\nsearch:\n  trials: 4\n  space: {x: {type: real, low: 0, high: 1}}\n");
+    new(
+        &lab,
+        "two",
+        &["--objective", "loss:min", "--objective", "accuracy:max", "--strategy", "random"],
+    );
+    let trials = ask(&lab, "two", "2");
+    lab.mle(&["run", "s.yaml", "--db", "s.db", "--workers", "1"]).ok();
+    lab.mle(&["tell", "two", "0", "loss=1"]).fails(2, "accuracy: has no value");
+    lab.mle(&["tell", "two", "0", "accuracy=0.5", "loss=1"]).ok();
+    lab.mle(&["tell", "two", &trials[1]["number"].to_string(), "accuracy=0.5", "loss=inf"]).ok();
+    assert_eq!(
+        lab.sql("s.db", "SELECT \"values\" FROM trials WHERE experiment = 'two'"),
+        ["[1.0,0.5]", "[\"inf\",0.5]"]
+    );
+    assert_eq!(
+        lab.sql(
+            "s.db",
+            "SELECT count(*) FROM trials WHERE experiment = 'jobs' AND state = 'complete'"
+        ),
+        ["4"]
+    );
+    let jobs = json_of(&lab, &["study", "replay", "jobs"]);
+    assert_eq!((&jobs["identical"], &jobs["proposals"]), (&json!(true), &json!(4)));
+    lab.mle(&["tell", "jobs", "0", "loss=1"]).fails(2, "is valued by its runs");
+    // Extended, the search of a run goes on.
+    lab.mle(&["study", "extend", "jobs", "2"]).ok();
+    lab.mle(&["study", "add", "jobs", "x=0.25"]).ok();
+    lab.mle(&["run", "--resume", "s.yaml", "--db", "s.db", "--workers", "1"]).ok();
+    assert_eq!(lab.sql("s.db", "SELECT count(*), sum(value = 0.25) FROM trials WHERE experiment = 'jobs' AND state = 'complete'"), ["7|1"]);
+    assert_eq!(json_of(&lab, &["study", "replay", "jobs"])["proposals"], json!(6));
+    assert_eq!(lab.sql("s.db", "SELECT state FROM experiments WHERE name = 'jobs'"), ["complete"]);
+}
