@@ -764,3 +764,63 @@ JOIN config c ON c.id = s.config_id
 LEFT JOIN objective o ON o.experiment_id = s.experiment_id AND o.position = 0
 WHERE s.mean IS NOT NULL
 ORDER BY s.experiment_id, place;
+
+CREATE VIEW best_so_far AS
+-- One row a trial that ended, in the order in which they ended: its value, and the best one by then.
+SELECT t.study_id, e.name AS experiment, t.number,
+       row_number() OVER by_end AS ended, t.value,
+       CASE coalesce(o.goal, 'min')
+           WHEN 'max' THEN max(t.value) OVER by_end
+           ELSE min(t.value) OVER by_end END AS best,
+       strftime('%Y-%m-%dT%H:%M:%fZ', t.ended_at_ms / 1000.0, 'unixepoch') AS ended_at
+FROM (SELECT study_id, number, ended_at_ms,
+             CASE json_extract(vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
+                  ELSE json_extract(vals, '$[0]') END AS value
+      FROM trial WHERE ended_at_ms IS NOT NULL) t
+JOIN study s ON s.id = t.study_id
+JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL
+LEFT JOIN objective o ON o.experiment_id = s.experiment_id AND o.position = 0
+WINDOW by_end AS (PARTITION BY t.study_id ORDER BY t.ended_at_ms, t.number ROWS UNBOUNDED PRECEDING);
+
+CREATE VIEW ranking AS
+-- One row a trial that has a value: its place by the first objective.
+SELECT t.study_id, e.name AS experiment,
+       rank() OVER (PARTITION BY t.study_id
+                    ORDER BY CASE o.goal WHEN 'max' THEN -t.value ELSE t.value END) AS place,
+       t.number, o.metric, t.value, t.vals AS "values", t.params
+FROM (SELECT study_id, number, vals, params,
+             CASE json_extract(vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
+                  ELSE json_extract(vals, '$[0]') END AS value
+      FROM trial WHERE state = 'complete') t
+JOIN study s ON s.id = t.study_id
+JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL
+LEFT JOIN objective o ON o.experiment_id = s.experiment_id AND o.position = 0
+WHERE t.value IS NOT NULL
+ORDER BY t.study_id, place;
+
+CREATE VIEW pareto AS
+-- One row a trial that no other of its study is better than in one objective and as good in all.
+WITH loss AS (
+    SELECT t.id AS trial_id, t.study_id, j.key AS position,
+           CASE o.goal WHEN 'max' THEN -1 ELSE 1 END
+           * CASE j.value WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 ELSE j.value END AS loss
+    FROM trial t
+    JOIN study s ON s.id = t.study_id
+    JOIN json_each(t.vals) j
+    LEFT JOIN objective o ON o.experiment_id = s.experiment_id AND o.position = j.key
+    WHERE t.state = 'complete'
+), valued AS (
+    SELECT trial_id, study_id FROM loss GROUP BY trial_id HAVING count(*) = count(loss)
+)
+SELECT t.study_id, e.name AS experiment, t.number, t.vals AS "values", t.params
+FROM valued v
+JOIN trial t ON t.id = v.trial_id
+JOIN study s ON s.id = t.study_id
+JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL
+WHERE NOT EXISTS (
+    SELECT 1 FROM valued w
+    WHERE w.study_id = v.study_id AND w.trial_id <> v.trial_id
+      AND (SELECT max(b.loss > a.loss) = 0 AND max(b.loss < a.loss) = 1
+           FROM loss a JOIN loss b ON b.trial_id = w.trial_id AND b.position = a.position
+           WHERE a.trial_id = v.trial_id))
+ORDER BY t.study_id, t.number;

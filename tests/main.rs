@@ -10,6 +10,8 @@ mod jobs_are_well_behaved;
 mod many_workers;
 mod programs_cooperate;
 mod readme_works;
+mod searches_are_analysed;
+mod searches_are_exchanged;
 mod studies_by_hand;
 mod text_is_stable;
 mod texts_are_sound;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::lab::Lab;
 
-const VERBS: [&[&str]; 48] = [
+const VERBS: [&[&str]; 60] = [
     &["run"],
     &["status"],
     &["leaderboard"],
@@ -29,6 +29,18 @@ const VERBS: [&[&str]; 48] = [
     &["study", "resume"],
     &["study", "extend"],
     &["study", "replay"],
+    &["study", "best"],
+    &["study", "top"],
+    &["study", "history"],
+    &["study", "importance"],
+    &["study", "pareto"],
+    &["study", "slice"],
+    &["study", "parallel"],
+    &["study", "compare"],
+    &["study", "advice"],
+    &["study", "export"],
+    &["study", "import"],
+    &["study", "configs"],
     &["ask"],
     &["tell"],
     &["sql"],

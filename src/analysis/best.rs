@@ -2,6 +2,7 @@
 
 use super::Trial;
 use crate::protocol::Goal;
+use crate::search::pareto;
 
 /// A step of the way to the best value.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +51,12 @@ pub fn ranking<'a>(trials: &[&'a Trial], goals: &[(String, Goal)]) -> Vec<&'a Tr
     let valued: Vec<(&Trial, Vec<f64>)> =
         trials.iter().filter_map(|trial| Some((*trial, losses(trial, goals)?))).collect();
     let points: Vec<&[f64]> = valued.iter().map(|(_, losses)| losses.as_slice()).collect();
-    let ranks = if goals.len() > 1 { layers(&points) } else { vec![0; points.len()] };
+    let mut ranks = vec![0; points.len()];
+    if goals.len() > 1 {
+        for (rank, front) in pareto::fronts(&points).into_iter().enumerate() {
+            front.into_iter().for_each(|at| ranks[at] = rank);
+        }
+    }
     let mut order: Vec<usize> = (0..valued.len()).collect();
     order.sort_by(|&a, &b| {
         ranks[a]
@@ -59,34 +65,6 @@ pub fn ranking<'a>(trials: &[&'a Trial], goals: &[(String, Goal)]) -> Vec<&'a Tr
             .then_with(|| valued[a].0.number.cmp(&valued[b].0.number))
     });
     order.into_iter().map(|at| valued[at].0).collect()
-}
-
-/// Returns for each point the layer it is in: 0 for those no other dominates, 1 for those only layer 0 dominates, …
-fn layers(points: &[&[f64]]) -> Vec<usize> {
-    // In lexical order whoever dominates a point comes before it.
-    let mut order: Vec<usize> = (0..points.len()).collect();
-    order.sort_by(|&a, &b| {
-        let parts = points[a].iter().zip(points[b]);
-        parts.map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(a.cmp(&b))
-    });
-    let mut layers: Vec<Vec<usize>> = Vec::new();
-    let mut layer_of = vec![0; points.len()];
-    for &at in &order {
-        let is_free =
-            |layer: &Vec<usize>| !layer.iter().any(|&other| dominates(points[other], points[at]));
-        let place = layers.iter().position(is_free).unwrap_or(layers.len());
-        if place == layers.len() {
-            layers.push(Vec::new());
-        }
-        layers[place].push(at);
-        layer_of[at] = place;
-    }
-    layer_of
-}
-
-/// Returns whether `a` is nowhere worse than `b` and somewhere better; both are minimised.
-pub fn dominates(a: &[f64], b: &[f64]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
 }
 
 /// Returns the best value so far after each trial that ended, in the order in which they ended; `at` is the objective.

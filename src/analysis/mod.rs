@@ -4,9 +4,22 @@
 //! there is. Numbers that must be chosen at random come from streams of a fixed seed, so that an analysis says the same
 //! each time.
 
-pub mod best;
+mod advice;
+mod best;
+mod compare;
+mod forest;
+mod importance;
+mod pareto;
+mod slices;
+#[cfg(test)]
+mod tests;
 
-pub use best::{history, ranking};
+pub use advice::{Advice, ENDED_MIN, advice};
+pub use best::{Step, history, losses, ranking};
+pub use compare::{Comparison, Course, compare};
+pub use importance::{Importance, importance};
+pub use pareto::{Front, front};
+pub use slices::{parallel, slice};
 
 use serde_json::{Map, Value};
 

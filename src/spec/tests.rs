@@ -406,7 +406,7 @@ fn yaml_merges_anchors_and_takes_any_scalar_as_a_key() {
 fn the_bell_priors_may_be_open() {
     let plan = plan(
         "command: [x, '{config}']\nmetric: loss\nsearch: {trials: 2, space: {a: {type: real, prior: normal, mean: 0, std: 2}, \
-         b: {type: boolean, choices: [true], when: {a: 0.5}}}}\n",
+         b: {type: boolean, choices: [true]}}}\n",
     );
     let space = plan.search.unwrap().space;
     assert_eq!(space["a"], json!({"type": "real", "prior": "normal", "mean": 0, "std": 2}));

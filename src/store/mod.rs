@@ -8,6 +8,7 @@ mod gate;
 mod migrate;
 mod open;
 mod pool;
+mod stranger;
 mod tx;
 mod watch;
 
@@ -15,6 +16,7 @@ pub use gate::waited_ms;
 pub use migrate::{SCHEMA_VERSION, VIEWS};
 pub use open::{Open, Store};
 pub use pool::Pool;
+pub use stranger::Stranger;
 pub use tx::{ReadTx, Statement, WriteTx};
 pub use watch::Watch;
 

@@ -115,7 +115,6 @@ pub fn points_to_try(
 ///
 /// # Errors
 /// [`Error::Sqlite`].
-#[expect(clippy::too_many_arguments, reason = "all of them are what a trial is made of")]
 pub fn write_trial(
     tx: &WriteTx<'_>,
     study: StudyId,

@@ -6,6 +6,7 @@
 
 mod ask;
 mod edit;
+mod exchange;
 mod log;
 pub mod memory;
 mod new;
@@ -14,6 +15,7 @@ mod replay;
 
 pub use ask::{Answer, Told, ask, points_to_try, tell, write_trial};
 pub use edit::{Added, Point, add, extend, pause, refine, resume, set_space, warm_start};
+pub use exchange::{optuna, peer};
 pub(crate) use log::number;
 pub use memory::{Memory, Nothing, Search, Wanted};
 pub use new::{NewStudy, new};

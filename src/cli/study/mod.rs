@@ -1,6 +1,8 @@
 //! `mle study`: searches, those of `mle run` and those that are asked and told by hand.
 
+mod analyse;
 mod edit;
+mod exchange;
 mod new;
 mod show;
 
@@ -43,6 +45,18 @@ enum What {
     Resume(edit::Resume),
     Extend(edit::Extend),
     Replay(show::ReplayArgs),
+    Best(analyse::Best),
+    Top(analyse::Top),
+    History(analyse::History),
+    Importance(analyse::Importance),
+    Pareto(analyse::Pareto),
+    Slice(analyse::Slice),
+    Parallel(analyse::Parallel),
+    Compare(analyse::Compare),
+    Advice(analyse::Advice),
+    Export(exchange::Export),
+    Import(exchange::Import),
+    Configs(exchange::Configs),
 }
 
 impl Args {
@@ -50,6 +64,7 @@ impl Args {
     pub(super) fn makes(&self) -> Option<PathBuf> {
         match &self.what {
             Some(What::New(new)) => Some(PathBuf::from(format!("{}.db", new.name()))),
+            Some(What::Import(import)) => import.makes(),
             _ => None,
         }
     }
@@ -74,6 +89,18 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
         Some(What::Resume(args)) => edit::resume(args, output, db),
         Some(What::Extend(args)) => edit::extend(args, output, db),
         Some(What::Replay(args)) => show::replay(args, output, db),
+        Some(What::Best(args)) => analyse::best(args, output, db),
+        Some(What::Top(args)) => analyse::top(args, output, db),
+        Some(What::History(args)) => analyse::history(args, output, db),
+        Some(What::Importance(args)) => analyse::importance(args, output, db),
+        Some(What::Pareto(args)) => analyse::pareto(args, output, db),
+        Some(What::Slice(args)) => analyse::slice(args, output, db),
+        Some(What::Parallel(args)) => analyse::parallel(args, output, db),
+        Some(What::Compare(args)) => analyse::compare(args, output, db),
+        Some(What::Advice(args)) => analyse::advice(args, output, db),
+        Some(What::Export(args)) => exchange::export(args, output, db),
+        Some(What::Import(args)) => exchange::import(args, output, db),
+        Some(What::Configs(args)) => exchange::configs(args, output, db),
     }
 }
 

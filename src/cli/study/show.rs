@@ -98,7 +98,7 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
         value["failed"] = count("failed").into();
         value["pruned"] = count("pruned").into();
         value["outside"] = outside.into();
-        value["best"] = best.map_or(Value::Null, |trial| json_of_trial(trial));
+        value["best"] = best.map_or(Value::Null, json_of_trial);
         return output.json(&value);
     }
     let title = format!("study {} {}", summary.id, sanitize(&summary.name));

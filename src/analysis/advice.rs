@@ -1,0 +1,69 @@
+//! Whether it is worth to go on: a simple extrapolation of how the best value came about.
+//!
+//! Searches improve less the longer they go on: each doubling of the trials brings about as much as the one before, or
+//! less. Of the last two doublings we see how much each improved the best value (`last`, `before`), and expect of the next
+//! one `last · min(1, last / before)`; of `more` trials after `n` the share `log2((n + more) / n)` of that. The chance of
+//! any improvement takes improvements as rare events: with `k` of them in the last doubling, `1 - exp(-(k + 1/2) ·
+//! log2((n + more) / n))`. Neither knows the strategy or the space, and a search that has just found a new valley does
+//! better.
+
+use super::best::{Step, better};
+use crate::protocol::Goal;
+
+/// With fewer ended trials nothing is said.
+pub const ENDED_MIN: usize = 8;
+
+/// What further trials are expected to bring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advice {
+    /// How many further trials are meant.
+    pub more: u64,
+    /// By how much the best value is expected to improve.
+    pub expected: f64,
+    /// The chance that it improves at all.
+    pub chance: f64,
+    /// What the last doubling of the trials improved.
+    pub last: f64,
+    /// What the one before it improved.
+    pub before: f64,
+    /// The distance between the best and the median value: what improvements are to be measured by.
+    pub range: f64,
+    /// Whether less than a hundredth of that range is expected.
+    pub stop: bool,
+}
+
+/// Returns what `more` trials are expected to bring; nothing when too few have ended or none has a value.
+pub fn advice(steps: &[Step], goal: Goal, more: u64) -> Option<Advice> {
+    let n = steps.len();
+    let best = steps.last()?.best.filter(|best| best.is_finite())?;
+    if n < ENDED_MIN {
+        return None;
+    }
+    let first = steps.iter().position(|step| step.best.is_some_and(f64::is_finite))?;
+    // The best after so many trials, never before the first value.
+    let after = |count: usize| steps[count.max(first + 1) - 1].best.unwrap_or(best);
+    let (half, quarter) = (n / 2, n / 4);
+    let last = (after(half) - best).abs();
+    let before = (after(quarter) - after(half)).abs();
+    let falls = if before > 0.0 { (last / before).min(1.0) } else { 1.0 };
+    let doublings = ((n as f64 + more as f64) / n as f64).log2();
+    let improved = |pair: &[Step]| match (pair[0].best, pair[1].best) {
+        (Some(was), Some(is)) => better(goal, is, was),
+        _ => false,
+    };
+    let count = steps[half - 1..].windows(2).filter(|pair| improved(pair)).count();
+    let mut values: Vec<f64> =
+        steps.iter().filter_map(|step| step.value).filter(|value| value.is_finite()).collect();
+    values.sort_by(f64::total_cmp);
+    let median = crate::aggregate::quantile(values.len(), 0.5, |i| values[i]);
+    let (range, expected) = ((median - best).abs(), last * falls * doublings);
+    Some(Advice {
+        more,
+        expected,
+        chance: 1.0 - (-(count as f64 + 0.5) * doublings).exp(),
+        last,
+        before,
+        range,
+        stop: expected < 0.01 * range,
+    })
+}

@@ -1,0 +1,4 @@
+//! Searches of other programs: their logs into studies, and studies into their logs.
+
+pub mod optuna;
+pub mod peer;
