@@ -2,6 +2,7 @@
 
 mod logging;
 mod queue;
+mod study;
 
 fn main() {
     queue::claimer_if_asked();
@@ -14,5 +15,8 @@ fn main() {
     }
     if is_wanted("queue") {
         queue::run();
+    }
+    if is_wanted("study") {
+        study::run();
     }
 }

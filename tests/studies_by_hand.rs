@@ -293,9 +293,84 @@ fn several_objectives_and_a_study_beside_a_run() {
     lab.mle(&["tell", "jobs", "0", "loss=1"]).fails(2, "is valued by its runs");
     // Extended, the search of a run goes on.
     lab.mle(&["study", "extend", "jobs", "2"]).ok();
+    lab.mle(&["study", "space", "jobs", "--set", r#"{"y": [1, 2]}"#])
+        .fails(2, "parameter x: is missing");
     lab.mle(&["study", "add", "jobs", "x=0.25"]).ok();
     lab.mle(&["run", "--resume", "s.yaml", "--db", "s.db", "--workers", "1"]).ok();
     assert_eq!(lab.sql("s.db", "SELECT count(*), sum(value = 0.25) FROM trials WHERE experiment = 'jobs' AND state = 'complete'"), ["7|1"]);
     assert_eq!(json_of(&lab, &["study", "replay", "jobs"])["proposals"], json!(6));
     assert_eq!(lab.sql("s.db", "SELECT state FROM experiments WHERE name = 'jobs'"), ["complete"]);
+    // A point to be tried wakes it, though it may ask for no more.
+    lab.mle(&["study", "add", "jobs", "x=0.75"]).ok();
+    lab.mle(&["run", "--resume", "s.yaml", "--db", "s.db", "--workers", "1"]).ok();
+    assert_eq!(
+        lab.sql("s.db", "SELECT state, value FROM trials WHERE number = 7"),
+        ["complete|0.75"]
+    );
+}
+
+/// The curve of a trial: it falls towards its value, whatever it was stopped at before.
+fn curve(params: &Value, epochs: u64) -> String {
+    let end = value(params);
+    let points: Vec<String> =
+        (1..=epochs).map(|epoch| (end + 1.0 / epoch as f64).to_string()).collect();
+    points.join(",")
+}
+
+#[test]
+fn trials_go_on_where_they_are_worth_it() {
+    let lab = Lab::new();
+    for (strategy, more) in [
+        ("asha", ["--trials", "12"].as_slice()),
+        ("halving", &["--setting", "configs=9", "--setting", "rounds=1"]),
+    ] {
+        new(&lab, strategy, &[&["--strategy", strategy, "--epochs", "9"], more].concat());
+        let mut resumed = 0;
+        for _ in 0..40 {
+            let answer = json_of(&lab, &["ask", strategy, "-n", "3"]);
+            let trials = answer["trials"].as_array().unwrap();
+            for trial in trials {
+                let epochs = trial["epochs"].as_u64().unwrap();
+                resumed += u64::from(trial["resumed"] == json!(true));
+                let last = format!("value={}", value(&trial["params"]) + 1.0 / epochs as f64);
+                let curve = curve(&trial["params"], epochs);
+                lab.mle(&[
+                    "tell",
+                    strategy,
+                    &trial["number"].to_string(),
+                    &last,
+                    "--curve",
+                    &curve,
+                ])
+                .ok();
+            }
+            assert!(
+                answer["wait"] != json!(true) || !trials.is_empty(),
+                "{strategy}: nothing is at work"
+            );
+            if answer["exhausted"] == json!(true) {
+                break;
+            }
+        }
+        assert!(resumed > 2, "{strategy}: {resumed}");
+        let of = format!("FROM trials WHERE experiment = '{strategy}'");
+        assert_eq!(
+            lab.sql("s.db", &format!("SELECT max(epochs), max(json_array_length(curve)) {of}")),
+            ["9|9"]
+        );
+        for how in [
+            ["study", "replay", strategy, "--json"].as_slice(),
+            &["study", "replay", strategy, "--json", "--cold"],
+        ] {
+            let replay = parse(&lab.mle(how).ok());
+            let count =
+                lab.sql("s.db", &format!("SELECT count(*) {of}"))[0].parse::<u64>().unwrap();
+            assert_eq!(replay["proposals"], json!(count + resumed), "{strategy}: {replay}");
+        }
+        assert_eq!(
+            lab.sql("s.db", &format!("SELECT state FROM studies WHERE experiment = '{strategy}'")),
+            ["closed"],
+            "{strategy}"
+        );
+    }
 }

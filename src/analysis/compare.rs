@@ -4,6 +4,17 @@ use super::Trial;
 use super::best::{history, losses};
 use crate::protocol::Goal;
 
+/// A study to be compared.
+#[derive(Clone, Debug)]
+pub struct Contender<'a> {
+    /// Its trials.
+    pub trials: Vec<&'a Trial>,
+    /// Its objectives.
+    pub goals: &'a [(String, Goal)],
+    /// The one it is compared by.
+    pub at: usize,
+}
+
 /// How a study did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
@@ -28,21 +39,17 @@ pub struct Comparison {
     pub thresholds: Vec<f64>,
 }
 
-/// Compares studies by the objective `at` of each, which must have the same direction.
-pub fn compare(
-    studies: &[(Vec<&Trial>, Vec<(String, Goal)>)],
-    at: usize,
-    steps: usize,
-) -> Comparison {
-    let sign = match studies.first().and_then(|(_, goals)| goals.get(at)) {
+/// Compares studies by one objective of each; these must have the same direction.
+pub fn compare(studies: &[Contender<'_>], steps: usize) -> Comparison {
+    let sign = match studies.first().and_then(|study| study.goals.get(study.at)) {
         Some((_, Goal::Max)) => -1.0,
         _ => 1.0,
     };
     let all: Vec<Vec<f64>> = studies
         .iter()
-        .map(|(trials, goals)| {
-            let loss = |trial: &&Trial| losses(trial, goals).map(|losses| losses[at]);
-            trials.iter().filter_map(loss).filter(|loss| loss.is_finite()).collect()
+        .map(|study| {
+            let loss = |trial: &&Trial| losses(trial, study.goals).map(|losses| losses[study.at]);
+            study.trials.iter().filter_map(loss).filter(|loss| loss.is_finite()).collect()
         })
         .collect();
     let mut sorted: Vec<f64> = all.iter().flatten().copied().collect();
@@ -60,8 +67,8 @@ pub fn compare(
     let courses = studies
         .iter()
         .zip(&all)
-        .map(|((trials, goals), losses)| {
-            let steps = history(trials, goals, at);
+        .map(|(study, losses)| {
+            let steps = history(&study.trials, study.goals, study.at);
             let regret = steps.iter().map(|step| Some(sign * step.best? - best?)).collect();
             let share = |threshold: &f64| {
                 losses.iter().filter(|loss| *loss <= threshold).count() as f64

@@ -16,7 +16,7 @@ mod tests;
 
 pub use advice::{Advice, ENDED_MIN, advice};
 pub use best::{Step, history, losses, ranking};
-pub use compare::{Comparison, Course, compare};
+pub use compare::{Comparison, Contender, Course, compare};
 pub use importance::{Importance, importance};
 pub use pareto::{Front, front};
 pub use slices::{parallel, slice};

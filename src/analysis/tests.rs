@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Trial, advice, compare, front, history, importance, ranking};
+use super::{Contender, Trial, advice, compare, front, history, importance, ranking};
 use crate::protocol::Goal;
 use crate::search::history::PastState;
 use crate::search::history::{History, Past};
@@ -134,9 +134,13 @@ fn what_matters_is_found() {
 fn studies_are_compared_by_what_all_of_them_found() {
     let good = valued(&[&[4.0], &[2.0], &[1.0]]);
     let poor = valued(&[&[], &[5.0], &[3.0], &[9.0]]);
-    let both: Vec<(Vec<&Trial>, _)> =
-        [&good, &poor].map(|trials| (trials.iter().collect(), goals(&[Goal::Min]))).into();
-    let found = compare(&both, 0, 3);
+    let goals = goals(&[Goal::Min]);
+    let both = [&good, &poor].map(|trials| Contender {
+        trials: trials.iter().collect(),
+        goals: &goals,
+        at: 0,
+    });
+    let found = compare(&both, 3);
     assert_eq!((found.best, found.thresholds), (Some(1.0), vec![1.0, 3.5, 9.0]));
     assert_eq!(found.courses[0].regret, [Some(3.0), Some(1.0), Some(0.0)]);
     assert_eq!(found.courses[1].regret, [None, Some(4.0), Some(2.0), Some(2.0)]);

@@ -104,15 +104,16 @@ pub fn plan_experiment(
         let ahead = 2 * i64::from(plan.workers.unwrap_or_else(crate::process::cores)).max(2);
         let ahead = search.batch.map_or(ahead, |batch| i64::try_from(batch).unwrap_or(ahead));
         let text = |value: &Value| value.to_string();
+        let whole = |n: Option<u64>| n.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         tx.insert(
             ADD_STUDY,
             named_params! {
                 ":uid": new_uid(), ":experiment": id, ":strategy": search.strategy,
                 ":settings": text(&Value::Object(search.settings.clone())), ":space": text(&search.space),
-                ":constraints": json(&search.constraints)?, ":epoch_max": None::<i64>, ":epoch_budget": None::<i64>,
+                ":constraints": json(&search.constraints)?, ":epoch_max": whole(search.epochs), ":epoch_budget": whole(search.epoch_budget),
                 ":targets": json(&search.targets)?, ":base": text(&Value::Object(plan.base.clone())),
                 ":seeds": json(&plan.seeds)?, ":seed": search.seed.cast_signed(),
-                ":trial_max": search.trials.map(|max| i64::try_from(max).unwrap_or(i64::MAX)),
+                ":trial_max": whole(search.trials),
                 ":trial_ahead": ahead, ":now_ms": tx.now_ms, ":who": who,
             },
         )?;
@@ -225,6 +226,7 @@ fn job_of(
         gpus: resources.gpus,
         memory_mib: resources.memory_mib.unwrap_or(0),
         time_limit_ms: resources.time_ms,
+        priority: plan.priority,
         settings: JobSettings {
             cwd: Some(folder),
             env: plan.env.clone(),
@@ -233,6 +235,7 @@ fn job_of(
             places,
             yaml: has_yaml_configs(plan),
             exp_dir: plan.experiment_dir.clone(),
+            grace_ms: plan.grace_ms,
             ..JobSettings::default()
         },
         ..NewJob::new(command)

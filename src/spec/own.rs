@@ -8,7 +8,7 @@ use super::{
 use super::{configs, launch, space, template, units};
 use crate::error::{Error, Result};
 use crate::search::space::Space;
-use crate::search::strategy::{Setup, strategy};
+use crate::search::strategy::{Setup, WITH_EPOCHS, strategy};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub const SEEDS_MAX: usize = 100_000;
 /// More runs, or trials, than one experiment has.
 pub const RUNS_MAX: u64 = 1_000_000;
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 24] = [
     "name",
     "purpose",
     "project",
@@ -32,6 +32,8 @@ const KEYS: [&str; 22] = [
     "base",
     "resources",
     "retries",
+    "priority",
+    "grace",
     "workers",
     "env",
     "cwd",
@@ -80,6 +82,9 @@ pub fn plan(document: &Map<String, Value>, origin: &str, files: &dyn Files) -> R
     runs(&top, &mut plan, files)?;
     plan.resources = top.block("resources")?.map_or(Ok(Resources::default()), resources)?;
     plan.retries = top.count("retries", 0, 1000)?.unwrap_or(0);
+    plan.priority = top.integer("priority", -1_000_000, 1_000_000)?.unwrap_or(0);
+    let grace = top.get("grace").map(units::time_ms).transpose();
+    plan.grace_ms = grace.map_err(|why| top.error("grace", why))?;
     plan.workers = top.count("workers", 1, 10_000)?;
     plan.env = env(&top)?;
     plan.activate = activate(&top)?;
@@ -225,6 +230,12 @@ fn search(block: &Block) -> Result<Search> {
     if !KNOWN_STRATEGIES.contains(&strategy) {
         return Err(block.unknown_value("strategy", "strategy", strategy, KNOWN_STRATEGIES));
     }
+    if WITH_EPOCHS.contains(&strategy) {
+        let why = format!("`{strategy}` decides how long trials train, which jobs cannot be told");
+        return Err(block.error("strategy", why).with_hint(
+            "ask and tell it by hand: `mle study new NAME --epochs N`, `mle ask`, `mle tell`",
+        ));
+    }
     let trials = block.integer("trials", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned);
     let space = block.need("space").map_err(|error| {
         error.with_hint("name the parameters, such as `space: {act: [relu, tanh]}`")
@@ -238,8 +249,13 @@ fn search(block: &Block) -> Result<Search> {
     }
     let settings = block.block("settings")?.map_or_else(Map::new, |block| block.map().clone());
     let constraints = texts(block, "constraints")?;
+    let whole = |key: &str| -> Result<Option<u64>> {
+        Ok(block.integer(key, 1, i64::MAX)?.map(i64::cast_unsigned))
+    };
     Ok(Search {
         constraints,
+        epochs: whole("epochs")?,
+        epoch_budget: whole("epoch_budget")?,
         strategy: strategy.into(),
         trials,
         batch: block.integer("batch", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned),
@@ -274,6 +290,8 @@ fn check_search(block: &Block, search: &Search, objectives: usize) -> Result<()>
         settings: search.settings.clone(),
         trials: search.trials,
         objectives: objectives.max(1),
+        epochs: search.epochs,
+        epoch_budget: search.epoch_budget,
         ..Setup::new(space, search.seed)
     };
     strategy(&search.strategy, &setup).map_err(|error| at_key(block, "settings", error)).map(drop)

@@ -41,6 +41,12 @@ pub struct Plan {
     pub resources: Resources,
     /// How often a failed run is tried again.
     pub retries: u32,
+    /// Which jobs go first: those of larger ones.
+    #[serde(default)]
+    pub priority: i64,
+    /// Time between asking a job to stop and killing it, in milliseconds; unset: what workers give.
+    #[serde(default)]
+    pub grace_ms: Option<i64>,
     /// How many runs may go on at once; unset: as many as fit.
     pub workers: Option<u32>,
     /// Environment variables of each run.
@@ -81,6 +87,8 @@ impl Plan {
             search: None,
             resources: Resources::default(),
             retries: 0,
+            priority: 0,
+            grace_ms: None,
             workers: None,
             env: BTreeMap::new(),
             cwd: None,
@@ -207,6 +215,12 @@ pub struct Search {
     /// Expressions over the parameters that every proposal meets.
     #[serde(default)]
     pub constraints: Vec<String>,
+    /// The most epochs a trial can train, for strategies that use it.
+    #[serde(default)]
+    pub epochs: Option<u64>,
+    /// The epochs that all trials may train together.
+    #[serde(default)]
+    pub epoch_budget: Option<u64>,
     /// How many proposals are asked for together; unset: one whenever there is room.
     pub batch: Option<u64>,
     /// The strategy's own settings.

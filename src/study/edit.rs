@@ -14,7 +14,7 @@ use crate::store::{ReadTx, WriteTx, named_params};
 use super::ask::{Told, config};
 use super::log::numbers_text;
 use super::read::{self, Setup};
-use super::{TEXT, conflict, stand};
+use super::{Stand, TEXT, conflict, stand};
 
 const EDIT_STUDY: &str = named(TEXT, "edit_study");
 const GIVE_TRIAL: &str = named(TEXT, "give_trial");
@@ -52,6 +52,12 @@ pub struct Added {
 /// [`Error::Invalid`] when the strategy cannot search it; [`Error::Sqlite`].
 pub fn set_space(tx: &WriteTx<'_>, study: StudyId, space: &Space, who: &str) -> Result<(u64, u64)> {
     let mut setup = read::setup(tx, study)?;
+    let lost = setup.space.params().iter().find(|param| space.param(&param.name).is_none());
+    if let Some(param) = lost.filter(|_| !stand(tx, study).is_ok_and(|now| now.by_hand)) {
+        let why = "is missing, and the study's jobs may need it";
+        return Err(Error::invalid(format!("parameter {}", param.name), why)
+            .with_hint("write a single value to search it no more"));
+    }
     setup.space = space.clone();
     write(tx, study, &setup)?;
     reopen(tx, study, &setup, who)?;
@@ -133,8 +139,13 @@ pub fn add(
     who: &str,
 ) -> Result<Added> {
     let space = read::space(tx, study)?;
-    let goals = read::objectives(tx, stand(tx, study)?.experiment)?;
+    let now = stand(tx, study)?;
+    let goals = read::objectives(tx, now.experiment)?;
     let mut added = Added::default();
+    if !now.by_hand && points.iter().any(|point| point.told.is_none()) {
+        // Whoever makes jobs of them looks at open studies alone.
+        wake(tx, study, &now, who)?;
+    }
     for (at, point) in points.iter().enumerate() {
         // Parameters in the order of the space, so that equal points look equal.
         let params = in_order(&space, &point.params);
@@ -267,9 +278,14 @@ fn write(tx: &WriteTx<'_>, study: StudyId, setup: &Setup) -> Result<()> {
 fn reopen(tx: &WriteTx<'_>, study: StudyId, setup: &Setup, who: &str) -> Result<()> {
     let now = stand(tx, study)?;
     let asked: i64 = tx.one(COUNT_ASKED, named_params! { ":study": study }, |row| row.get(0))?;
-    if matches!(now.state.as_str(), "exhausted" | "closed")
-        && setup.trial_max.is_none_or(|max| asked < max)
-    {
+    match setup.trial_max.is_none_or(|max| asked < max) {
+        true => wake(tx, study, &now, who),
+        false => Ok(()),
+    }
+}
+
+fn wake(tx: &WriteTx<'_>, study: StudyId, now: &Stand, who: &str) -> Result<()> {
+    if matches!(now.state.as_str(), "exhausted" | "closed") {
         set_state(tx, study, "open", who)?;
         tx.run(
             REOPEN,

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::id::StudyId;
 use crate::search::engine::Engine;
 use crate::search::history::{History, Past, PastState};
-use crate::search::strategy::Proposal;
+use crate::search::strategy::{Proposal, WITH_EPOCHS};
 use crate::store::{ReadTx, Store, WriteTx};
 
 use super::log::{self, Change, Log, Made, Row, What};
@@ -209,8 +209,7 @@ impl Search {
     /// [`Error::Invalid`] when the strategy cannot propose.
     pub fn ask(&mut self) -> Result<std::result::Result<Wanted, Nothing>> {
         let spent = self.made.setup.trials.is_some_and(|max| self.asked >= max);
-        // Where there are epochs, trials may go on when no new ones are allowed.
-        if spent && self.made.setup.epochs.is_none() {
+        if self.is_spent() {
             return Ok(Err(Nothing::Exhausted));
         }
         match self.engine.ask()? {
@@ -271,9 +270,9 @@ impl Search {
         self.engine.history()
     }
 
-    /// Says whether all trials that may be asked for were.
+    /// Says whether nothing is left to ask for: where there are epochs, trials may go on when no new ones are allowed.
     pub fn is_spent(&self) -> bool {
-        self.made.setup.epochs.is_none()
+        !WITH_EPOCHS.contains(&self.made.strategy.as_str())
             && self.made.setup.trials.is_some_and(|max| self.asked >= max)
     }
 }

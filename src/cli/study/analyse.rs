@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::show::json_of_trial;
-use crate::analysis::{self, Comparison, Trial};
+use crate::analysis::{self, Comparison, Contender, Trial};
 use crate::cli::output::{Output, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
@@ -351,10 +351,12 @@ pub(super) fn compare(args: &Compare, output: &Output, db: &Path) -> Result<()> 
         let why = format!("is to be {}imised, that of \"{}\" is not", goal(other), studies[0].name);
         return Err(Error::invalid(format!("the objective of \"{}\"", studies[other].name), why));
     }
-    // Each study by its own objective of that name.
-    let sets: Vec<(Vec<&Trial>, Vec<(String, Goal)>)> =
-        studies.iter().map(|read| (read.all(), read.goals.clone())).collect();
-    let found = analysis::compare(&sets, at[0], 11);
+    let contenders: Vec<Contender<'_>> = studies
+        .iter()
+        .zip(&at)
+        .map(|(read, at)| Contender { trials: read.all(), goals: &read.goals, at: *at })
+        .collect();
+    let found = analysis::compare(&contenders, 11);
     if output.json {
         return output.json(&json_of_comparison(&studies, &found));
     }

@@ -20,7 +20,7 @@ pub fn records(trials: &[Trial]) -> (Vec<Value>, usize) {
         .filter_map(|trial| {
             let values = trial.values()?;
             let finite = !values.is_empty() && values.iter().all(|value| value.is_finite());
-            finite.then(|| (trial, values))
+            finite.then_some((trial, values))
         })
         .enumerate()
         .map(|(id, (trial, values))| {
