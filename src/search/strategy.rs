@@ -14,6 +14,7 @@ use super::history::History;
 use super::multi::motpe::Motpe;
 use super::multi::parego::Parego;
 use super::random::Random;
+use super::smbo::smbo;
 use super::sobol::Sobol;
 use super::space::{Space, suggest};
 use super::tpe::Tpe;
@@ -25,7 +26,9 @@ pub const KNOWN: &[&str] = &[
     "grid",
     "sobol",
     "halton",
+    "coordinate",
     "tpe",
+    "smbo",
     "gp",
     "motpe",
     "parego",
@@ -133,6 +136,7 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "sobol" => Box::new(Sobol::new(space, &settings, seed, trials)?),
         "halton" => Box::new(Halton::new(space, &settings, seed)?),
         "coordinate" => Box::new(Coordinate::new(space, &settings)?),
+        "smbo" => smbo(setup)?,
         "motpe" => Box::new(Motpe::new(setup)?),
         "parego" => Box::new(Parego::new(setup)?),
         "gp" => Box::new(Gp::new(setup)?),

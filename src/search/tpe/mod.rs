@@ -20,7 +20,9 @@ mod record;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::frame::{Axis, Frame};
 pub(crate) use self::parzen::Parzen;
+pub(crate) use self::record::Record;
 use super::history::History;
 use super::sampler::Sampler;
 use super::space::Space;
