@@ -11,6 +11,7 @@ use super::gp::Gp;
 use super::grid::Grid;
 use super::halton::Halton;
 use super::history::History;
+use super::multi::ehvi::Ehvi;
 use super::multi::motpe::Motpe;
 use super::multi::parego::Parego;
 use super::random::Random;
@@ -32,6 +33,7 @@ pub const KNOWN: &[&str] = &[
     "gp",
     "motpe",
     "parego",
+    "ehvi",
     "cmaes",
     "halving",
     "hyperband",
@@ -136,10 +138,11 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "sobol" => Box::new(Sobol::new(space, &settings, seed, trials)?),
         "halton" => Box::new(Halton::new(space, &settings, seed)?),
         "coordinate" => Box::new(Coordinate::new(space, &settings)?),
+        "gp" => Box::new(Gp::new(setup)?),
+        "ehvi" => Box::new(Ehvi::new(setup)?),
         "smbo" => smbo(setup)?,
         "motpe" => Box::new(Motpe::new(setup)?),
         "parego" => Box::new(Parego::new(setup)?),
-        "gp" => Box::new(Gp::new(setup)?),
         "tpe" => Box::new(Tpe::new(space, &settings, seed)?),
         "freeze_thaw" => Box::new(FreezeThaw::new(setup)?),
         "halving" => Box::new(Brackets::halving(setup)?),

@@ -49,9 +49,9 @@ impl Forest {
         let count = sample.rows.len();
         let growth = Growth {
             random: variety == Variety::Splits,
-            leaf_min: if count < 6 { 1 } else { 3 },
+            leaf_min: 1,
             depth_max: 20,
-            tried: (sample.choices.len() * 5).div_ceil(6),
+            tried: sample.choices.len(),
         };
         let tree = |_| {
             let chosen: Vec<usize> = match variety {

@@ -7,12 +7,45 @@ use super::frame::Frame;
 use super::model::Model;
 use crate::search::normal;
 
-/// What is to be made as large as can be.
-pub(crate) struct Promise<'a> {
-    pub frame: &'a Frame,
+/// What a trial would gain if it gave a value.
+pub(crate) trait Gain {
+    /// Returns the logarithm of the gain at a row.
+    fn at(&self, frame: &Frame, row: &[f64]) -> f64;
+
+    /// Returns the logarithm of the gain and its slope along each coordinate.
+    fn slope(&self, frame: &Frame, row: &[f64], slope: &mut [f64]) -> f64;
+}
+
+/// The expected improvement.
+pub(crate) struct Improvement<'a> {
     pub model: &'a Model,
     /// The value to improve on.
     pub best: f64,
+}
+
+impl Gain for Improvement<'_> {
+    fn at(&self, frame: &Frame, row: &[f64]) -> f64 {
+        let belief = self.model.belief(frame, row);
+        let (log, _) = log_improvement((self.best - belief.mean) / belief.deviation);
+        belief.deviation.ln() + log
+    }
+
+    fn slope(&self, frame: &Frame, row: &[f64], slope: &mut [f64]) -> f64 {
+        let (belief, slopes) = self.model.slopes(frame, row);
+        let z = (self.best - belief.mean) / belief.deviation;
+        let (log, by_z) = log_improvement(z);
+        for ((slope, mean), deviation) in slope.iter_mut().zip(&slopes.mean).zip(&slopes.deviation)
+        {
+            *slope = (deviation - by_z * (mean + z * deviation)) / belief.deviation;
+        }
+        belief.deviation.ln() + log
+    }
+}
+
+/// What is to be made as large as can be.
+pub(crate) struct Promise<'a> {
+    pub frame: &'a Frame,
+    pub gain: &'a dyn Gain,
     /// A model of success (1) and failure (-1), where any trial failed.
     pub success: Option<&'a Model>,
     /// How much the chance of success counts.
@@ -22,9 +55,7 @@ pub(crate) struct Promise<'a> {
 impl Promise<'_> {
     /// Returns the logarithm of the promise.
     pub(crate) fn at(&self, row: &[f64]) -> f64 {
-        let belief = self.model.belief(self.frame, row);
-        let (log, _) = log_improvement((self.best - belief.mean) / belief.deviation);
-        let mut promise = belief.deviation.ln() + log;
+        let mut promise = self.gain.at(self.frame, row);
         if let Some(success) = self.success {
             let belief = success.belief(self.frame, row);
             promise = floored(promise).0;
@@ -35,14 +66,7 @@ impl Promise<'_> {
 
     /// Returns the logarithm of the promise and its slope along each coordinate.
     pub(crate) fn slope(&self, row: &[f64], slope: &mut [f64]) -> f64 {
-        let (belief, slopes) = self.model.slopes(self.frame, row);
-        let z = (self.best - belief.mean) / belief.deviation;
-        let (log, by_z) = log_improvement(z);
-        for ((slope, mean), deviation) in slope.iter_mut().zip(&slopes.mean).zip(&slopes.deviation)
-        {
-            *slope = (deviation - by_z * (mean + z * deviation)) / belief.deviation;
-        }
-        let mut promise = belief.deviation.ln() + log;
+        let mut promise = self.gain.slope(self.frame, row, slope);
         if let Some(success) = self.success {
             let (belief, slopes) = success.slopes(self.frame, row);
             let (log, by_mean, by_deviation) = log_chance(belief.mean, belief.deviation);

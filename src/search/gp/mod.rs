@@ -26,14 +26,16 @@ mod warp;
 
 use serde_json::{Map, Value};
 
-use self::acquisition::Promise;
-use self::climb::climb;
-use self::fit::{Fitted, Fitter};
-use self::frame::Frame;
-use self::kernel::{Kernel, Shape};
-use self::model::Model;
-use self::past::Rows;
-use self::warp::Warp;
+use self::acquisition::Improvement;
+pub(crate) use self::acquisition::{Gain, Promise};
+pub(crate) use self::climb::climb;
+use self::fit::Fitted;
+pub(crate) use self::fit::Fitter;
+pub(crate) use self::frame::Frame;
+pub(crate) use self::kernel::{Kernel, Shape};
+pub(crate) use self::model::Model;
+pub(crate) use self::past::Rows;
+pub(crate) use self::warp::Warp;
 use super::history::History;
 use super::sampler::Sampler;
 use super::space::Space;
@@ -164,8 +166,12 @@ impl Gp {
         let success = self.rows.success(&self.frame);
         // Each failure doubles the price of the next.
         let caution = f64::from(1 << self.rows.recent_failures());
-        let promise =
-            Promise { frame: &self.frame, model: &model, best, success: success.as_ref(), caution };
+        let promise = Promise {
+            frame: &self.frame,
+            gain: &Improvement { model: &model, best },
+            success: success.as_ref(),
+            caution,
+        };
         let mut generator = stream(self.seed, number, Purpose::Model, 0);
         for (_, row) in climb(&promise, &leaders, &mut generator) {
             let point = self.frame.point(&self.space, &row);
@@ -191,7 +197,7 @@ impl Strategy for Gp {
 }
 
 /// Returns the last number up to `number` at which a fit is due.
-fn last_step(number: u64) -> u64 {
+pub(crate) fn last_step(number: u64) -> u64 {
     let mut step = 1;
     loop {
         let next = step + (step / 16).max(1);

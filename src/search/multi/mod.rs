@@ -3,6 +3,8 @@
 //! They take any number of objectives, one included. A trial counts as valued when it gave a number for each of them;
 //! those that failed or were pruned are bad.
 
+mod boxes;
+pub mod ehvi;
 pub mod motpe;
 pub mod parego;
 

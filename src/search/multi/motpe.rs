@@ -97,7 +97,7 @@ fn reference(rows: &[&[f64]]) -> Vec<f64> {
 /// Returns the places of `count` rows that together dominate much, chosen one after the other.
 ///
 /// What a row adds can only shrink as others are chosen, so most of them need no second look.
-fn subset(rows: &[&[f64]], count: usize) -> Vec<usize> {
+pub(super) fn subset(rows: &[&[f64]], count: usize) -> Vec<usize> {
     let reference = reference(rows);
     let mut chosen: Vec<usize> = Vec::with_capacity(count);
     let mut bounds = vec![f64::INFINITY; rows.len()];

@@ -37,7 +37,7 @@ use crate::{Error, Result};
 
 /// Trials that the model holds at most: half of them the best, the rest the newest.
 const ROWS_MAX: usize = 500;
-const TREES: usize = 40;
+const TREES: usize = 30;
 /// Streams of an ask, by attempt.
 const DRAW: u64 = 0;
 const MODEL: u64 = 1;

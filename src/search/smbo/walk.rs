@@ -8,7 +8,7 @@ use crate::search::stream::{below, normal, unit};
 use crate::search::tpe::{Axis, Frame};
 
 /// Random places looked at.
-const PLACES: usize = 500;
+const PLACES: usize = 300;
 /// Steps of a walk at most.
 const STEPS_MAX: usize = 20;
 /// Neighbours along each line.

@@ -9,7 +9,7 @@ use crate::search::space::Space;
 use crate::search::strategy::{Setup, strategy};
 
 /// Strategies with a model of several objectives.
-const MODELS: &[&str] = &["motpe", "parego"];
+const MODELS: &[&str] = &["motpe", "parego", "ehvi"];
 
 fn space() -> Space {
     let axis = json!({"type": "real", "low": 0, "high": 1});
