@@ -5,7 +5,7 @@
 //! out as believed. A share of the trials is drawn from the whole space whatever the model says. Asks are looked for
 //! among random places and by walks from the best trials, one parameter at a time.
 //!
-//! Settings: `surrogate`: `rf` (default, a random forest), `et` (extra trees), `gbrt` (boosted quantiles) or `gp` (a
+//! Settings: `surrogate`: `et` (default, extra trees), `rf` (a random forest), `gbrt` (boosted quantiles) or `gp` (a
 //! Gaussian process: the strategy `gp` takes over with its own acquisition); `acquisition`: `logei` (default), `ei`,
 //! `pi`, `lcb` or `gp_hedge`, which draws one of the last three by what the model expects of their proposals; `startup`
 //! (default 10), the trials before the model; `random` (default 0.2), the share drawn from the whole space. The names of
@@ -98,7 +98,7 @@ pub fn smbo(setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         let value = names.iter().find_map(|name| settings.get(*name));
         value.map_or(default.to_owned(), |value| value.as_str().unwrap_or_default().to_lowercase())
     };
-    let surrogate = match text(["surrogate", "base_estimator"], "rf").as_str() {
+    let surrogate = match text(["surrogate", "base_estimator"], "et").as_str() {
         "rf" => Surrogate::Trees(Variety::Rows),
         "et" => Surrogate::Trees(Variety::Splits),
         "gbrt" => Surrogate::Boosted,

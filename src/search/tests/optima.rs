@@ -78,15 +78,19 @@ fn training_space() -> Space {
     .unwrap()
 }
 
+/// Those whose asks take milliseconds: fewer seeds must do.
+const SLOW: &[&str] = &["gp", "smbo", "ehvi"];
+
 /// Returns the median over seeds of the best value found.
 fn median(name: &str, space: &Space, trials: u64, loss: fn(&Map<String, Value>) -> f64) -> f64 {
     let best = |seed| {
         let history = run(&mut *make(name, space, seed), trials, loss);
         history.iter().filter_map(Past::value).fold(f64::INFINITY, f64::min)
     };
-    let mut found: Vec<f64> = (0..11).map(best).collect();
+    let seeds = if SLOW.contains(&name) { 3 } else { 11 };
+    let mut found: Vec<f64> = (0..seeds).map(best).collect();
     found.sort_by(f64::total_cmp);
-    found[5]
+    found[found.len() / 2]
 }
 
 #[test]
