@@ -3,6 +3,7 @@
 //! Everything here but the study itself is pure: no file, no clock, no environment. The same space, settings, history
 //! and seed give the same proposal in any process, so a search survives crashes and can be replayed.
 
+pub mod auto;
 pub mod cmaes;
 pub mod coordinate;
 pub mod domain;

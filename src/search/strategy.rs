@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::auto::Auto;
 use super::cmaes::Cmaes;
 use super::coordinate::Coordinate;
 use super::fidelity::asha::Asha;
@@ -23,6 +24,7 @@ use crate::{Error, Result};
 
 /// The strategies by name.
 pub const KNOWN: &[&str] = &[
+    "auto",
     "random",
     "grid",
     "sobol",
@@ -46,7 +48,7 @@ pub const KNOWN: &[&str] = &[
 pub const WITH_EPOCHS: &[&str] = &["halving", "hyperband", "asha", "bohb", "freeze_thaw"];
 
 /// The strategy of a search that names none.
-pub const DEFAULT: &str = "tpe";
+pub const DEFAULT: &str = "auto";
 
 /// What a strategy answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +135,7 @@ pub trait Strategy {
 pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
     let Setup { space, settings, seed, trials, .. } = setup.clone();
     Ok(match name.to_lowercase().as_str() {
+        "auto" => Box::new(Auto::new(setup)?),
         "random" => Box::new(Random::new(space, &settings, seed)?),
         "grid" => Box::new(Grid::new(space, &settings)?),
         "sobol" => Box::new(Sobol::new(space, &settings, seed, trials)?),

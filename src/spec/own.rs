@@ -226,7 +226,7 @@ fn objective(block: &Block) -> Result<Objective> {
 
 fn search(block: &Block) -> Result<Search> {
     block.only(&["strategy", "trials", "space", "constraints", "batch", "seed", "settings"])?;
-    let strategy = block.text("strategy")?.unwrap_or("random");
+    let strategy = block.text("strategy")?.unwrap_or(crate::search::strategy::DEFAULT);
     if !KNOWN_STRATEGIES.contains(&strategy) {
         return Err(block.unknown_value("strategy", "strategy", strategy, KNOWN_STRATEGIES));
     }

@@ -8,7 +8,8 @@ use crate::search::space::Space;
 use crate::search::strategy::strategy;
 
 /// Strategies that must beat random search.
-pub(super) const MODELS: &[&str] = &["tpe", "gp", "motpe", "parego", "ehvi", "cmaes", "smbo"];
+pub(super) const MODELS: &[&str] =
+    &["auto", "tpe", "gp", "motpe", "parego", "ehvi", "cmaes", "smbo"];
 
 fn box_of(dimensions: usize, low: f64, high: f64) -> Space {
     let axis = json!({"type": "real", "low": low, "high": high});
