@@ -5,6 +5,7 @@
 
 pub mod auto;
 pub mod cmaes;
+mod compat;
 pub mod coordinate;
 pub mod domain;
 pub mod engine;

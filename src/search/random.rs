@@ -3,10 +3,11 @@
 //! Settings: `refine_after` (a number of trials, or a list of them) and `refine_top_k` (default 5). From trial number
 //! `refine_after` on, draws come from the smallest box around the best `refine_top_k` complete trials numbered below
 //! it, once there are that many. The box fixes itself by number, so workers that ask at the same time agree on it as
-//! far as they see the same results.
+//! far as they see the same results. `compat: mle_hyperopt` draws the points that mle-hyperopt draws from the same seed.
 
 use serde_json::{Map, Value};
 
+use super::compat::{self, PeerRandom};
 use super::history::{History, Past};
 use super::sampler::{Points, Sampler};
 use super::space::Space;
@@ -20,6 +21,8 @@ pub struct Random {
     /// Trial numbers at which the box is drawn anew, rising.
     refine_after: Vec<u64>,
     refine_top_k: usize,
+    /// Draws as mle-hyperopt makes them, where those are wanted.
+    peer: Option<PeerRandom>,
 }
 
 /// A stream of its own for every trial number and attempt.
@@ -43,7 +46,7 @@ impl Random {
     /// # Errors
     /// [`Error::Invalid`] for settings it does not have.
     pub fn new(space: Space, settings: &Map<String, Value>, seed: u64) -> Result<Random> {
-        allow_settings("random", settings, &["refine_after", "refine_top_k"])?;
+        allow_settings("random", settings, &["refine_after", "refine_top_k", "compat"])?;
         let top_k = whole_setting("random", settings, "refine_top_k", 2)?;
         let refine_after = steps(settings)?;
         if top_k.is_some() && refine_after.is_empty() {
@@ -54,6 +57,7 @@ impl Random {
             sampler: Sampler::new(space, draws, seed),
             refine_after,
             refine_top_k: top_k.map_or(5, |top_k| usize::try_from(top_k).unwrap_or(usize::MAX)),
+            peer: compat::wanted("random", settings)?.then(|| PeerRandom::new(seed)),
         })
     }
 }
@@ -65,6 +69,9 @@ impl Strategy for Random {
             let after = *self.refine_after.iter().rev().find(|after| **after <= number)?;
             narrow(&whole, history, after, self.refine_top_k)
         };
+        if let Some(peer) = &mut self.peer {
+            return Ok(peer.propose(&whole, history, narrow)?.into());
+        }
         Ok(self.sampler.propose(history, narrow)?.into())
     }
 }

@@ -9,7 +9,8 @@
 //! Gaussian process: the strategy `gp` takes over with its own acquisition); `acquisition`: `logei` (default), `ei`,
 //! `pi`, `lcb` or `gp_hedge`, which draws one of the last three by what the model expects of their proposals; `startup`
 //! (default 10), the trials before the model; `random` (default 0.2), the share drawn from the whole space. The names of
-//! mle-hyperopt, `base_estimator`, `acq_function` and `n_initial_points`, are understood.
+//! mle-hyperopt, `base_estimator`, `acq_function` and `n_initial_points`, are understood, and `compat: mle_hyperopt` begins with
+//! the points that it begins with; whole numbers among those reach one above their upper end, as they do there.
 //!
 //! # Source
 //! Hutter, Hoos, Leyton-Brown, LION 2011 (SMAC); Lindauer et al., JMLR 23 (2022), for the defaults of its third version;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 
 use self::acquisition::Acquisition;
 use self::walk::Walk;
+use super::compat;
 use super::forest::boost::Boosted;
 use super::forest::{Forest, Sample, Variety};
 use super::history::{History, Past, PastState};
@@ -38,6 +40,8 @@ use crate::{Error, Result};
 /// Trials that the model holds at most: half of them the best, the rest the newest.
 const ROWS_MAX: usize = 500;
 const TREES: usize = 30;
+/// Points of mle-hyperopt to begin with, at most.
+const FIRST_MAX: u64 = 10_000;
 /// Streams of an ask, by attempt.
 const DRAW: u64 = 0;
 const MODEL: u64 = 1;
@@ -54,6 +58,8 @@ pub struct Smbo {
     random: f64,
     surrogate: Surrogate,
     acquisition: Acquisition,
+    /// The first points of mle-hyperopt, where those are wanted.
+    first: Vec<Map<String, Value>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +91,7 @@ const SETTINGS: &[&str] = &[
     "base_estimator",
     "acq_function",
     "n_initial_points",
+    "compat",
 ];
 
 /// Returns a SMBO search.
@@ -119,13 +126,19 @@ pub fn smbo(setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         },
     };
     let space = setup.space.clone();
+    let startup = startup(settings)?.unwrap_or(10);
+    let first = match compat::wanted("smbo", settings)? {
+        true => compat::initial_points(&space, setup.seed, startup.min(FIRST_MAX)),
+        false => Vec::new(),
+    };
     Ok(Box::new(Smbo {
         frame: Frame::new(&space),
         record: Record::new(&space),
         start: Sampler::new(space.clone(), Start::new(space.dimensions(), setup.seed), setup.seed),
         space,
         seed: setup.seed,
-        startup: startup(settings)?.unwrap_or(10),
+        startup,
+        first,
         random,
         surrogate,
         acquisition,
@@ -228,6 +241,9 @@ impl Strategy for Smbo {
     fn ask(&mut self, history: &History) -> Result<Proposal> {
         let number = history.next_number();
         self.record.follow(&self.space, history);
+        if let Some(point) = usize::try_from(number).ok().and_then(|at| self.first.get(at)) {
+            return Ok(Some(point.clone()).into());
+        }
         let learned = number >= self.startup && !self.record.ranked().is_empty();
         if learned
             && unit(&mut stream(self.seed, number, Purpose::Model, DRAW)) >= self.random
