@@ -10,7 +10,7 @@ pub mod coordinate;
 pub mod domain;
 pub mod engine;
 mod evaluate;
-mod evolution;
+pub mod evolution;
 pub mod expression;
 pub mod fidelity;
 mod forest;

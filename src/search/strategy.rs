@@ -5,6 +5,11 @@ use serde_json::{Map, Value};
 use super::auto::Auto;
 use super::cmaes::Cmaes;
 use super::coordinate::Coordinate;
+use super::evolution::differential::Differential;
+use super::evolution::nsga2::Nsga2;
+use super::evolution::one_plus_one::OnePlusOne;
+use super::evolution::rules;
+use super::evolution::swarm::Swarm;
 use super::fidelity::asha::Asha;
 use super::fidelity::brackets::Brackets;
 use super::fidelity::freeze_thaw::FreezeThaw;
@@ -37,6 +42,12 @@ pub const KNOWN: &[&str] = &[
     "parego",
     "ehvi",
     "cmaes",
+    "de",
+    "pso",
+    "one_plus_one",
+    "fast_ga",
+    "nsga2",
+    "evolution",
     "halving",
     "hyperband",
     "asha",
@@ -151,7 +162,13 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "halving" => Box::new(Brackets::halving(setup)?),
         "hyperband" => Box::new(Brackets::hyperband(setup)?),
         name @ ("asha" | "bohb") => Box::new(Asha::new(name, setup)?),
-        "cmaes" => Box::new(Cmaes::new(space, &settings, seed)?),
+        "cmaes" => Box::new(Cmaes::new(setup.clone())?),
+        "de" => Box::new(Differential::new(setup.clone())?),
+        "pso" => Box::new(Swarm::new(setup.clone())?),
+        "one_plus_one" => Box::new(OnePlusOne::new(setup.clone())?),
+        "fast_ga" => Box::new(OnePlusOne::fast(setup.clone())?),
+        "nsga2" => Box::new(Nsga2::new(setup.clone())?),
+        "evolution" => rules::evolution(setup.clone())?,
         other => {
             let error = Error::invalid("strategy", format!("\"{name}\" is not known"))
                 .with_hint(format!("strategies are {}", KNOWN.join(", ")));

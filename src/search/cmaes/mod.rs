@@ -7,10 +7,10 @@
 //! workers can ask at any time. Coordinates beyond the ends are drawn again, and at last mirrored. Inactive parameters
 //! are drawn and do not count. A search that has converged begins anew somewhere else.
 //!
-//! Settings: `population` (default 4 + 3 ln d), the trials of a generation; `sigma` (default 0.15), the standard
-//! deviation at the start, as a share of the range; `startup` (default 1), the trials before the first draw, spread by Sobol;
-//! `restarts`: `"bipop"` (default; many short runs beside ever larger generations), `"ipop"` (generations twice as large
-//! each time) or `"none"`.
+//! Settings: `population` (default 4 + 3 ln d), the trials of a generation; `sigma` (default 0.1 among reals that are
+//! always active, 0.2 in other spaces), the standard deviation at the start, as a share of the range; `startup` (default
+//! 1), the trials before the first draw, spread by Sobol; `restarts`: `"bipop"` (default; many short runs beside ever
+//! larger generations), `"ipop"` (generations twice as large each time) or `"none"`.
 //!
 //! # Source
 //! Hansen, arXiv 1604.00772 (tutorial); Hansen, arXiv 1110.4181 (places from elsewhere); Hamano et al., arXiv
@@ -34,12 +34,14 @@ use super::evolution::chain::{Chain, loss};
 use super::evolution::offspring::Offspring;
 use super::history::{History, Past};
 use super::space::Space;
-use super::strategy::{Proposal, Strategy, allow_settings, whole_setting};
+use super::strategy::{Proposal, Setup, Strategy, allow_settings, whole_setting};
 use super::stream::{Purpose, stream, unit};
 use crate::{Error, Result};
 
 /// Draws beyond the ends before coordinates are mirrored.
 const OUTSIDE_MAX: usize = 10;
+/// The standard deviation of reals below which a run is over.
+const WIDTH_MIN: f64 = 1e-7;
 /// The attempt whose stream places the start of a run.
 const RESTART: u64 = u64::MAX;
 
@@ -79,9 +81,12 @@ impl Cmaes {
     ///
     /// # Errors
     /// [`Error::Invalid`] for settings it does not have.
-    pub fn new(space: Space, settings: &Map<String, Value>, seed: u64) -> Result<Cmaes> {
+    pub fn new(setup: Setup) -> Result<Cmaes> {
+        let Setup { space, settings, seed, .. } = setup;
+        let settings = &settings;
         allow_settings("cmaes", settings, &["population", "sigma", "startup", "restarts"])?;
-        let model = Model::new(space.clone(), sigma(settings)?, seed);
+        let mut model = Model::new(space.clone(), seed);
+        model.sigma = sigma(settings)?.unwrap_or(model.sigma);
         let population = whole_setting("cmaes", settings, "population", 2)?;
         let usual = weights::population(model.axes.len());
         let population = population.map_or(usual, |n| usize::try_from(n).unwrap_or(usize::MAX));
@@ -109,7 +114,7 @@ impl Strategy for Cmaes {
 }
 
 impl Model {
-    fn new(space: Space, sigma: f64, seed: u64) -> Model {
+    fn new(space: Space, seed: u64) -> Model {
         // Two values in order are no line to speak of: their shares are learnt more directly.
         let two = |axis: Axis| match axis.count() {
             Some(2) => Axis::Choice { count: 2 },
@@ -122,6 +127,8 @@ impl Model {
         let chance = margin::chance(discrete.count());
         let always = space.params().iter().all(|param| param.when.is_empty());
         let plain = always && axes.iter().all(|axis| *axis == Axis::Real);
+        // Cells are only met by steps of their width.
+        let sigma = if plain { 0.1 } else { 0.2 };
         Model { space, axes, lines, choices, chance, plain, sigma, seed }
     }
 
@@ -217,20 +224,22 @@ impl Model {
     fn converged(&self, state: &State) -> bool {
         let reals = self.lines.iter().enumerate().filter(|(_, at)| self.axes[**at] == Axis::Real);
         let widest = reals.map(|(line, _)| state.gaussian.width(line)).reduce(f64::max);
-        widest.is_some_and(|width| width < 1e-9)
+        widest.is_some_and(|width| width < WIDTH_MIN)
             || !self.lines.is_empty() && state.gaussian.stretch() > 1e7
     }
 }
 
-fn sigma(settings: &Map<String, Value>) -> Result<f64> {
+fn sigma(settings: &Map<String, Value>) -> Result<Option<f64>> {
     match settings.get("sigma") {
-        None | Some(Value::Null) => Ok(0.15),
-        Some(value) => {
-            value.as_f64().filter(|sigma| *sigma > 0.0 && *sigma <= 10.0).ok_or_else(|| {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value
+            .as_f64()
+            .map(Some)
+            .filter(|sigma| sigma.is_some_and(|sigma| sigma > 0.0 && sigma <= 10.0))
+            .ok_or_else(|| {
                 let why = format!("sigma {value} is not a positive number up to 10");
                 Error::invalid("strategy cmaes", why)
-            })
-        }
+            }),
     }
 }
 
