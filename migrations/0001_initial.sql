@@ -142,7 +142,7 @@ CREATE TABLE trial (
     uid           TEXT    NOT NULL,
     study_id      INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
     number        INTEGER NOT NULL CHECK (number >= 0),
-    config_id     INTEGER NOT NULL REFERENCES config (id) ON DELETE RESTRICT,
+    config_id     INTEGER REFERENCES config (id) ON DELETE RESTRICT,            -- of its runs; NULL: it has none
     source        TEXT    NOT NULL DEFAULT 'asked' CHECK (source = 'asked' OR source = 'added'), -- added: by a person, not by the strategy
     params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
     state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'pruned' OR state = 'failed'),

@@ -20,7 +20,10 @@ SELECT s.id, s.state, e.name, e.kind FROM study s JOIN experiment e ON e.id = s.
 WHERE s.experiment_id = :experiment
 
 -- name: state_of_study
-SELECT s.state, s.experiment_id, e.kind, s.base, s.targets FROM study s JOIN experiment e ON e.id = s.experiment_id WHERE s.id = :study
+SELECT s.state, s.experiment_id, e.kind FROM study s JOIN experiment e ON e.id = s.experiment_id WHERE s.id = :study
+
+-- name: base_of_study
+SELECT base, targets FROM study WHERE id = :study
 
 -- name: list_studies
 SELECT s.id, s.uid, s.experiment_id, e.name, s.state, s.strategy, s.trial_max, s.seed,
@@ -70,7 +73,13 @@ SELECT c.seq, c.number, c.state, c.vals, c.epochs, c.reached, c.setup,
 FROM study_change c WHERE c.study_id = :study AND c.seq > :seq ORDER BY c.seq
 
 -- name: trial_by_number
-SELECT t.id, t.state, EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id) FROM trial t
+SELECT id FROM trial WHERE study_id = :study AND number = :number
+
+-- name: trial_to_tell
+-- With what a tell must know of its study.
+SELECT t.id, t.state, EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id), s.state,
+       (SELECT count(*) FROM objective o WHERE o.experiment_id = s.experiment_id)
+FROM trial t JOIN study s ON s.id = t.study_id
 WHERE t.study_id = :study AND t.number = :number
 
 -- name: trials_of_study

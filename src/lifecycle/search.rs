@@ -157,6 +157,10 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
     let mut work = if given.is_empty() { None } else { Some(self::work(tx, study.id)?) };
     for (trial, config, wanted) in given {
         if let Some(work) = &work {
+            let config = match config {
+                Some(config) => config,
+                None => protocol::add_config(tx, &work.config(&wanted.params))?,
+            };
             add_runs(tx, study, work, trial, config, &wanted, who)?;
         }
         pending += 1;
@@ -211,8 +215,8 @@ fn enqueue(
         let why = "goes on with trials that ended, which jobs cannot do";
         return Err(Error::invalid("strategy", why));
     }
-    let config = work.config(&wanted.params);
-    let (trial, config) = study::write_trial(tx, study.id, wanted, &config, seen, "waiting", who)?;
+    let config = protocol::add_config(tx, &work.config(&wanted.params))?;
+    let trial = study::write_trial(tx, study.id, wanted, Some(config), seen, "waiting", who)?;
     add_runs(tx, study, work, trial, config, wanted, who)
 }
 

@@ -1,23 +1,21 @@
 //! Asks and tells of studies without jobs, one transaction each.
 
-use serde_json::{Map, Value};
-
 use crate::error::{Error, Result};
 use crate::id::{ConfigId, StudyId, TrialId, new_uid};
 use crate::protocol::{self, State};
-use crate::search::space::nest;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
 use super::log::numbers_text;
 use super::memory::{Memory, Nothing, Wanted};
-use super::{Stand, TEXT, conflict, read, stand};
+use super::{Stand, TEXT, conflict, stand};
 
 const ADD_TRIAL: &str = named(TEXT, "add_trial");
 const END_TRIAL: &str = named(TEXT, "end_trial");
 const GO_ON: &str = named(TEXT, "go_on_with_trial");
 const POINTS_TO_TRY: &str = named(TEXT, "points_to_try");
 const HAND_OUT: &str = named(TEXT, "hand_out_trial");
+const TRIAL_TO_TELL: &str = named(TEXT, "trial_to_tell");
 const TRIAL_BY_NUMBER: &str = named(TEXT, "trial_by_number");
 const SET_STATE: &str = named(TEXT, "set_study_state");
 const CLOSE_WHEN_DONE: &str = named(TEXT, "close_when_done");
@@ -60,9 +58,9 @@ pub fn ask(
     if now.state == "paused" {
         return Err(conflict(study, "is paused: it asks for nothing"));
     }
-    answer.trials = points_to_try(tx, study, n)?.into_iter().map(|(_, _, wanted)| wanted).collect();
-    for wanted in &answer.trials {
-        hand_out(tx, study, wanted.number, who)?;
+    for (trial, _, wanted) in points_to_try(tx, study, n)? {
+        tx.run(HAND_OUT, named_params! { ":trial": trial, ":now_ms": tx.now_ms, ":who": who })?;
+        answer.trials.push(wanted);
     }
     if answer.trials.len() as u64 == n {
         return Ok(answer);
@@ -74,8 +72,7 @@ pub fn ask(
     for _ in answer.trials.len() as u64..n {
         match search.ask()? {
             Ok(wanted) => {
-                let config = config(&now, &wanted.params)?;
-                write_trial(tx, study, &wanted, &config, search.seen(), "running", who)?;
+                write_trial(tx, study, &wanted, None, search.seen(), "running", who)?;
                 answer.trials.push(wanted);
             }
             Err(nothing) => {
@@ -102,7 +99,7 @@ pub fn points_to_try(
     tx: &ReadTx<'_>,
     study: StudyId,
     n: u64,
-) -> Result<Vec<(TrialId, ConfigId, Wanted)>> {
+) -> Result<Vec<(TrialId, Option<ConfigId>, Wanted)>> {
     let limit = i64::try_from(n).unwrap_or(i64::MAX);
     tx.all(POINTS_TO_TRY, named_params! { ":study": study, ":limit": limit }, |row| {
         let params = serde_json::from_str(row.get_ref(2)?.as_str()?).unwrap_or_default();
@@ -119,25 +116,21 @@ pub fn write_trial(
     tx: &WriteTx<'_>,
     study: StudyId,
     wanted: &Wanted,
-    config: &Map<String, Value>,
+    config: Option<ConfigId>,
     seen: i64,
     state: &str,
     who: &str,
-) -> Result<(TrialId, ConfigId)> {
+) -> Result<TrialId> {
     let number = i64::try_from(wanted.number).unwrap_or(i64::MAX);
     let epochs = wanted.epochs.map(|epochs| i64::try_from(epochs).unwrap_or(i64::MAX));
-    let config = protocol::add_config(tx, config)?;
     if wanted.resumed {
         tx.run(
             GO_ON,
             named_params! { ":study": study, ":number": number, ":state": state, ":epochs": epochs,
             ":now_ms": tx.now_ms, ":who": who },
         )?;
-        let id =
-            tx.one(TRIAL_BY_NUMBER, named_params! { ":study": study, ":number": number }, |row| {
-                row.get(0)
-            })?;
-        return Ok((id, config));
+        let key = named_params! { ":study": study, ":number": number };
+        return tx.one(TRIAL_BY_NUMBER, key, |row| row.get(0));
     }
     let id = tx.insert(
         ADD_TRIAL,
@@ -147,17 +140,7 @@ pub fn write_trial(
             ":seen": seen, ":now_ms": tx.now_ms, ":who": who,
         },
     )?;
-    Ok((TrialId(id), config))
-}
-
-fn hand_out(tx: &WriteTx<'_>, study: StudyId, number: u64, who: &str) -> Result<()> {
-    let number = i64::try_from(number).unwrap_or(i64::MAX);
-    let trial: TrialId =
-        tx.one(TRIAL_BY_NUMBER, named_params! { ":study": study, ":number": number }, |row| {
-            row.get(0)
-        })?;
-    tx.run(HAND_OUT, named_params! { ":trial": trial, ":now_ms": tx.now_ms, ":who": who })?;
-    Ok(())
+    Ok(TrialId(id))
 }
 
 /// Says how a trial ended, with the first objective after each of its epochs so far.
@@ -174,9 +157,9 @@ pub fn tell(
     who: &str,
 ) -> Result<()> {
     let key = i64::try_from(number).unwrap_or(i64::MAX);
-    let (trial, state, has_runs): (TrialId, String, bool) = tx
-        .maybe(TRIAL_BY_NUMBER, named_params! { ":study": study, ":number": key }, |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    let (trial, state, has_runs, of_study, wants): (TrialId, String, bool, String, i64) = tx
+        .maybe(TRIAL_TO_TELL, named_params! { ":study": study, ":number": key }, |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })?
         .ok_or_else(|| Error::not_found("trial", number))?;
     let refuse = |why: String| Err(Error::Conflict { what: "trial", id: number.to_string(), why });
@@ -187,7 +170,7 @@ pub fn tell(
         return refuse(format!("was told already: it is {state}"));
     }
     if let Told::Complete(values) = told
-        && let wants = read::objectives(tx, stand(tx, study)?.experiment)?.len()
+        && let wants = usize::try_from(wants.max(1)).unwrap_or(1)
         && values.len() != wants
     {
         let why = format!("{} values, the study has {wants} objectives", values.len());
@@ -205,7 +188,10 @@ pub fn tell(
             ":trial": trial, ":state": state, ":vals": values, ":curve": curve, ":now_ms": tx.now_ms, ":who": who,
         },
     )?;
-    close_when_done(tx, study, &stand(tx, study)?, who)
+    match of_study.as_str() {
+        "exhausted" => close_when_done(tx, study, &stand(tx, study)?, who),
+        _ => Ok(()),
+    }
 }
 
 /// Closes a study that asks no more once nothing of it is at work; an experiment without jobs is complete then.
@@ -215,16 +201,4 @@ fn close_when_done(tx: &WriteTx<'_>, study: StudyId, now: &Stand, who: &str) -> 
         protocol::set_state(tx, now.experiment, State::Complete, None, who)?;
     }
     Ok(())
-}
-
-/// The config of a trial: the study's base with the proposal on it.
-pub(super) fn config(stand: &Stand, params: &Map<String, Value>) -> Result<Map<String, Value>> {
-    // Studies made by hand have neither base nor targets of their own.
-    if stand.by_hand {
-        return Ok(nest(params));
-    }
-    let bad = |error: serde_json::Error| Error::invalid("the study's base", error.to_string());
-    let base = serde_json::from_str(&stand.base).map_err(bad)?;
-    let targets = serde_json::from_str(&stand.targets).map_err(bad)?;
-    Ok(crate::spec::place_proposal(&base, params, &targets))
 }

@@ -4,18 +4,19 @@ use serde_json::{Map, Value, json};
 
 use crate::analysis::{Trial, ranking};
 use crate::error::{Error, Result};
-use crate::id::{StudyId, new_uid};
+use crate::id::{ConfigId, StudyId, new_uid};
 use crate::protocol::{self, Goal};
 use crate::search::space::Space;
 use crate::search::strategy::{self, strategy};
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
-use super::ask::{Told, config};
+use super::ask::Told;
 use super::log::numbers_text;
 use super::read::{self, Setup};
 use super::{Stand, TEXT, conflict, stand};
 
+const BASE_OF_STUDY: &str = named(TEXT, "base_of_study");
 const EDIT_STUDY: &str = named(TEXT, "edit_study");
 const GIVE_TRIAL: &str = named(TEXT, "give_trial");
 const NEXT_OF_STUDY: &str = named(TEXT, "next_of_study");
@@ -150,7 +151,9 @@ pub fn add(
         // Parameters in the order of the space, so that equal points look equal.
         let params = in_order(&space, &point.params);
         match space.check(&params).and_then(|()| check_values(point.told.as_ref(), goals.len())) {
-            Ok(()) => added.numbers.push(give(tx, study, &Point { params, ..point.clone() }, who)?),
+            Ok(()) => {
+                added.numbers.push(give(tx, study, &now, &Point { params, ..point.clone() }, who)?)
+            }
             Err(Error::Invalid { what, why, hint }) if strict => {
                 return Err(Error::Invalid { what: format!("point {at}: {what}"), why, hint });
             }
@@ -219,9 +222,12 @@ fn in_order(space: &Space, params: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-fn give(tx: &WriteTx<'_>, study: StudyId, point: &Point, who: &str) -> Result<u64> {
+fn give(tx: &WriteTx<'_>, study: StudyId, now: &Stand, point: &Point, who: &str) -> Result<u64> {
     let (number, seen): (i64, i64) = next(tx, study)?;
-    let config = protocol::add_config(tx, &config(&stand(tx, study)?, &point.params)?)?;
+    let config = match now.by_hand {
+        true => None,
+        false => Some(config(tx, study, &point.params)?),
+    };
     let (state, values) = match &point.told {
         None => ("waiting", None),
         Some(Told::Complete(values)) => ("complete", Some(numbers_text(values))),
@@ -240,6 +246,18 @@ fn give(tx: &WriteTx<'_>, study: StudyId, point: &Point, who: &str) -> Result<u6
         },
     )?;
     Ok(number.unsigned_abs())
+}
+
+/// The config of a trial that jobs will value: the study's base with the point on it.
+fn config(tx: &WriteTx<'_>, study: StudyId, params: &Map<String, Value>) -> Result<ConfigId> {
+    let bad = |error: serde_json::Error| Error::invalid("the study's base", error.to_string());
+    let (base, targets): (String, String) =
+        tx.one(BASE_OF_STUDY, named_params! { ":study": study }, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let base = serde_json::from_str(&base).map_err(bad)?;
+    let targets = serde_json::from_str(&targets).map_err(bad)?;
+    protocol::add_config(tx, &crate::spec::place_proposal(&base, params, &targets))
 }
 
 fn next(tx: &ReadTx<'_>, study: StudyId) -> Result<(i64, i64)> {

@@ -53,8 +53,6 @@ struct Stand {
     experiment: ExperimentId,
     /// Nobody but its users asks and tells.
     by_hand: bool,
-    base: String,
-    targets: String,
 }
 
 fn stand(tx: &ReadTx<'_>, study: StudyId) -> Result<Stand> {
@@ -63,8 +61,6 @@ fn stand(tx: &ReadTx<'_>, study: StudyId) -> Result<Stand> {
             state: row.get(0)?,
             experiment: row.get(1)?,
             by_hand: row.get_ref(2)?.as_str()? == "log",
-            base: row.get(3)?,
-            targets: row.get(4)?,
         })
     })?
     .ok_or_else(|| Error::not_found("study", study))
