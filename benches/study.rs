@@ -71,6 +71,15 @@ impl InFile {
         InFile { store, memory: Memory::default(), study, _folder: folder }
     }
 
+    /// Two transactions that do next to nothing: what any pair costs.
+    fn floor(&mut self) {
+        for _ in 0..2 {
+            let sql = "INSERT INTO setting VALUES ('bench', hex(randomblob(4)))
+                       ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            self.store.write(|tx| tx.run(sql, [])).expect("written");
+        }
+    }
+
     fn round(&mut self) {
         let study = self.study;
         let answer = self
@@ -111,9 +120,13 @@ pub fn run() {
             let through = (cpu_us() - start) / ROUNDS as f64;
             let wall = clock.elapsed().as_secs_f64() * 1e6 / ROUNDS as f64;
             has += ROUNDS;
+            let start = cpu_us();
+            (0..ROUNDS).for_each(|_| file.floor());
+            let floor = (cpu_us() - start) / ROUNDS as f64;
             let name = format!("study.{strategy}.{history}");
             println!("{name}.memory {own:.1} us 1.00");
             println!("{name}.file_adds {:.1} us {:.2}", through - own, through / own);
+            println!("{name}.two_empty_writes {floor:.1} us {:.2}", floor / own);
             println!("{name}.file_wall {wall:.1} us {:.2}", wall / own);
         }
         // A searcher that is started anew reads all.
