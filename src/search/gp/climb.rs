@@ -8,12 +8,37 @@ use crate::search::stream::{below, unit};
 
 /// Rows drawn from the whole space.
 const ANYWHERE: usize = 256;
+/// Rows drawn from a region.
+const INSIDE: usize = 256;
 /// Rows drawn around each of the best trials.
 const NEAR_EACH: usize = 24;
 /// Rows that climb.
 const CLIMBERS: usize = 5;
 /// Values of a discrete coordinate that are all tried.
 const SWEEP_MAX: usize = 16;
+
+/// Returns rows inside a region around one of them, and the logarithms of their promise, the largest first.
+pub(crate) fn climb_inside(
+    promise: &Promise,
+    centre: &[f64],
+    region: &[(f64, f64)],
+    generator: &mut Pcg64,
+) -> Vec<(f64, Vec<f64>)> {
+    let frame = promise.frame;
+    let mut rows = Vec::new();
+    for turn in 0..INSIDE {
+        let mut row = centre.to_vec();
+        for (at, (low, high)) in region.iter().enumerate() {
+            // Every other row moves in a few coordinates only.
+            if low < high && (turn % 2 == 0 || unit(generator) < 3.0 / row.len() as f64) {
+                row[at] = low + (high - low) * unit(generator);
+            }
+        }
+        frame.settle(&mut row, generator);
+        rows.push(row);
+    }
+    finish(promise, rows, region, generator)
+}
 
 /// Returns rows and the logarithms of their promise, the largest first.
 ///
@@ -35,12 +60,21 @@ pub(crate) fn climb(
             rows.push(neighbour(promise, leader, turn, generator));
         }
     }
+    finish(promise, rows, &vec![(0.0, 1.0); frame.dimensions()], generator)
+}
+
+fn finish(
+    promise: &Promise,
+    rows: Vec<Vec<f64>>,
+    region: &[(f64, f64)],
+    generator: &mut Pcg64,
+) -> Vec<(f64, Vec<f64>)> {
     let mut scored: Vec<(f64, Vec<f64>)> =
         rows.into_iter().map(|row| (promise.at(&row), row)).collect();
     sort(&mut scored);
     let climbers: Vec<(f64, Vec<f64>)> = spread(&scored, CLIMBERS);
     for (score, row) in climbers {
-        scored.push(ascend(promise, score, row, generator));
+        scored.push(ascend(promise, score, row, region, generator));
     }
     sort(&mut scored);
     scored
@@ -84,15 +118,21 @@ fn spread(scored: &[(f64, Vec<f64>)], count: usize) -> Vec<(f64, Vec<f64>)> {
     taken
 }
 
-fn ascend(promise: &Promise, score: f64, row: Vec<f64>, generator: &mut Pcg64) -> (f64, Vec<f64>) {
+fn ascend(
+    promise: &Promise,
+    score: f64,
+    row: Vec<f64>,
+    region: &[(f64, f64)],
+    generator: &mut Pcg64,
+) -> (f64, Vec<f64>) {
     let (mut score, mut row) = (score, row);
     for _ in 0..3 {
-        let (before, smooth) = (score, slide(promise, &row));
+        let (before, smooth) = (score, slide(promise, &row, region));
         let value = promise.at(&smooth);
         if value > score {
             (score, row) = (value, smooth);
         }
-        sweep(promise, &mut score, &mut row, generator);
+        sweep(promise, &mut score, &mut row, region, generator);
         if score <= before + 1e-3 {
             break;
         }
@@ -101,7 +141,7 @@ fn ascend(promise: &Promise, score: f64, row: Vec<f64>, generator: &mut Pcg64) -
 }
 
 /// Follows the slope along the coordinates that have one.
-fn slide(promise: &Promise, row: &[f64]) -> Vec<f64> {
+fn slide(promise: &Promise, row: &[f64], region: &[(f64, f64)]) -> Vec<f64> {
     let frame = promise.frame;
     let free: Vec<usize> =
         (0..row.len()).filter(|at| frame.smooth(*at) && !row[*at].is_nan()).collect();
@@ -116,14 +156,21 @@ fn slide(promise: &Promise, row: &[f64]) -> Vec<f64> {
         -value
     };
     let start = free.iter().map(|at| row[*at]).collect();
-    let (places, _) = minimise(start, &vec![(0.0, 1.0); free.len()], 30, 1e-6, loss);
+    let bounds: Vec<(f64, f64)> = free.iter().map(|at| region[*at]).collect();
+    let (places, _) = minimise(start, &bounds, 30, 1e-6, loss);
     let mut best = row.to_vec();
     free.iter().zip(places).for_each(|(at, x)| best[*at] = x);
     best
 }
 
 /// Tries other values of each coordinate that has cells, one coordinate at a time.
-fn sweep(promise: &Promise, score: &mut f64, row: &mut Vec<f64>, generator: &mut Pcg64) {
+fn sweep(
+    promise: &Promise,
+    score: &mut f64,
+    row: &mut Vec<f64>,
+    region: &[(f64, f64)],
+    generator: &mut Pcg64,
+) {
     let frame = promise.frame;
     for at in 0..row.len() {
         let cells = &frame.axes[at].cells;
@@ -142,7 +189,7 @@ fn sweep(promise: &Promise, score: &mut f64, row: &mut Vec<f64>, generator: &mut
         for cell in tried {
             let mut other = row.clone();
             other[at] = cells[cell];
-            if other[at] == row[at] {
+            if other[at] == row[at] || other[at] < region[at].0 || other[at] > region[at].1 {
                 continue;
             }
             frame.settle(&mut other, generator);

@@ -5,8 +5,11 @@
 //! it. Values are bent before the fit, in the way that makes them most likely. Trials that failed are kept out of the
 //! model and feed one of the chance of success; trials that run count as if they had turned out as believed.
 //!
-//! Settings: `startup`, the trials before the model (by default as many as parameters, 4 to 12, and a seventh of the
-//! trials asked for at most): the centre of the space, then Sobol points.
+//! Where all parameters are numbers, turns of a local search in a region around the best trial alternate with those of
+//! the whole space.
+//!
+//! Settings: `startup`, the trials before the model (by default as many as parameters and 2, from 4 to 22, and a quarter
+//! of the trials asked for at most): the centre of the space, among numbers a step along each of them, then Sobol points.
 //!
 //! # Source
 //! Jones et al. 1998 (expected improvement); Snoek et al., NeurIPS 2012 (this kernel for hyper-parameters);
@@ -19,6 +22,7 @@ mod climb;
 pub(crate) mod fit;
 pub(crate) mod frame;
 pub(crate) mod kernel;
+mod local;
 pub(crate) mod minimise;
 pub(crate) mod model;
 mod past;
@@ -29,10 +33,12 @@ use serde_json::{Map, Value};
 use self::acquisition::Improvement;
 pub(crate) use self::acquisition::{Gain, Promise};
 pub(crate) use self::climb::climb;
+use self::climb::climb_inside;
 use self::fit::Fitted;
 pub(crate) use self::fit::Fitter;
 pub(crate) use self::frame::Frame;
 pub(crate) use self::kernel::{Kernel, Shape};
+use self::local::Local;
 pub(crate) use self::model::Model;
 pub(crate) use self::past::Rows;
 pub(crate) use self::warp::Warp;
@@ -49,6 +55,11 @@ const FIT_MAX: usize = 256;
 /// Rows the model holds, at most: the best and the newest.
 const ROWS_MAX: usize = 1000;
 
+/// By how much a squared exponential has to be the likelier kernel.
+const GAUSS_MARGIN: f64 = 2.0;
+/// How far the first steps along the coordinates go.
+const STEP: f64 = 1.0 / 6.0;
+
 /// Search by a Gaussian process.
 pub struct Gp {
     space: Space,
@@ -56,6 +67,8 @@ pub struct Gp {
     start: Sampler<Start>,
     seed: u64,
     startup: u64,
+    /// Says whether every other turn or so is a local one: all coordinates are lines, and most are smooth.
+    local: bool,
     rows: Rows,
     fit: Option<Fit>,
     model: Option<(Model, Vec<u64>)>,
@@ -79,11 +92,15 @@ impl Gp {
     pub fn new(setup: &Setup) -> Result<Gp> {
         let Setup { space, settings, seed, trials, .. } = setup.clone();
         allow_settings("gp", &settings, &["startup"])?;
-        let by_space = (space.dimensions() as u64).clamp(4, 12);
-        let by_trials = trials.map_or(by_space, |trials| (trials / 7).max(3));
+        let by_space = (space.dimensions() as u64 + 2).clamp(4, 22);
+        let by_trials = trials.map_or(by_space, |trials| (trials / 4).max(3));
         let startup = whole_setting("gp", &settings, "startup", 1)?;
+        let frame = Frame::new(&space);
+        let smooth = (0..frame.dimensions()).filter(|at| frame.smooth(*at)).count();
+        let local = 2 * smooth > frame.dimensions() && frame.axes.iter().all(|axis| !axis.choice);
         Ok(Gp {
-            frame: Frame::new(&space),
+            frame,
+            local,
             start: Sampler::new(space.clone(), Start::new(space.dimensions(), seed), seed),
             space,
             seed,
@@ -102,7 +119,30 @@ impl Gp {
                 return Ok(Some(centre).into());
             }
         }
+        if self.local
+            && let Some(point) = self.step(history.next_number())?
+        {
+            return Ok(Some(point).into());
+        }
         Ok(self.start.propose(history, |_| None)?.into())
+    }
+
+    /// Returns the best trial's point with one coordinate moved, once for each coordinate.
+    ///
+    /// Simplex methods begin so: in many dimensions it tells more about the slope than points far apart, and half of
+    /// the steps lead down.
+    fn step(&self, number: u64) -> Result<Option<Map<String, Value>>> {
+        let at = (number.max(1) - 1) as usize;
+        let best = self.rows.valued().min_by(|a, b| a.2.total_cmp(&b.2).then(a.0.cmp(&b.0)));
+        let Some((_, row, _)) = best.filter(|(_, row, _)| 2 < row.len() && at < row.len()) else {
+            return Ok(None);
+        };
+        let mut row = row.to_vec();
+        row[at] += if row[at] + STEP > 1.0 { -STEP } else { STEP };
+        let mut generator = stream(self.seed, number, Purpose::Model, 0);
+        self.frame.settle(&mut row, &mut generator);
+        let point = self.frame.point(&self.space, &row);
+        Ok((!self.rows.knows(&row) && self.space.allows(&point)?).then_some(point))
     }
 
     /// Makes the fit follow the trials: once for each number of them on a row that grows by a sixteenth a step.
@@ -173,13 +213,31 @@ impl Gp {
             caution,
         };
         let mut generator = stream(self.seed, number, Purpose::Model, 0);
-        for (_, row) in climb(&promise, &leaders, &mut generator) {
+        let found = match self.local_turn(number).zip(leaders.first()) {
+            Some((local, leader)) => {
+                let region = local.region(&self.frame, leader, &model.kernel);
+                climb_inside(&promise, leader, &region, &mut generator)
+            }
+            None => climb(&promise, &leaders, &mut generator),
+        };
+        for (_, row) in found {
             let point = self.frame.point(&self.space, &row);
             if !self.rows.knows(&row) && self.space.allows(&point)? {
                 return Ok(Some(point));
             }
         }
         Ok(None)
+    }
+}
+
+impl Gp {
+    /// Returns the state of the local search when it is its turn.
+    fn local_turn(&self, number: u64) -> Option<Local> {
+        let mut local = Local::new(self.frame.dimensions());
+        for (past, _, value) in self.rows.valued() {
+            local.learn(past, value, past >= self.startup);
+        }
+        (self.local && local.has_turn(number)).then_some(local)
     }
 }
 
@@ -242,5 +300,5 @@ fn fit(frame: &Frame, rows: &[Vec<f64>], values: &[f64]) -> (Warp, Fitted) {
     let targets = warp.bend(values).0;
     let matern = fitter.fit(&targets, Shape::Matern, fitted.logs, 30);
     let gauss = fitter.fit(&targets, Shape::Gauss, fitter.start(), 40);
-    (warp, if gauss.loss < matern.loss { gauss } else { matern })
+    (warp, if gauss.loss + GAUSS_MARGIN < matern.loss { gauss } else { matern })
 }

@@ -2,14 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::optima::MODELS;
+use super::optima::{MODELS, box_of};
 use super::{ask, complete, every_kind, finite, make};
 use crate::search::history::{History, Past, PastState};
 use crate::search::stream::{Purpose, below, stream};
 
 fn loss(point: &Map<String, Value>) -> f64 {
     let rate = point.get("lrate").and_then(Value::as_f64).map_or(0.0, |rate| rate.log10().abs());
-    rate + point.len() as f64
+    let first = point.get("x0").and_then(Value::as_f64).unwrap_or(0.0);
+    rate + first + point.len() as f64
 }
 
 /// Ends the pending trial of that number.
@@ -27,7 +28,7 @@ fn end(history: &mut History, number: u64) {
 #[test]
 fn caches_change_no_answer_while_results_come_out_of_order() {
     for name in MODELS {
-        for (space, trials) in [(every_kind(), 60), (finite(), 9)] {
+        for (space, trials) in [(every_kind(), 60), (finite(), 9), (box_of(4, 0.0, 1.0), 40)] {
             let mut grown = make(name, &space, 3);
             let mut history = History::new();
             let mut running: Vec<u64> = Vec::new();

@@ -24,7 +24,7 @@ pub(super) const MODELS: &[&str] = &[
     "evolution",
 ];
 
-fn box_of(dimensions: usize, low: f64, high: f64) -> Space {
+pub(super) fn box_of(dimensions: usize, low: f64, high: f64) -> Space {
     let axis = json!({"type": "real", "low": low, "high": high});
     let names = (0..dimensions).map(|i| (format!("x{i}"), axis.clone()));
     Space::parse(&Value::Object(names.collect())).unwrap()
