@@ -263,6 +263,17 @@ impl Numeric {
         }
     }
 
+    /// Returns the place of the value nearest to `x`.
+    pub(crate) fn unit_near(&self, x: f64) -> f64 {
+        match (self.lattice_step(), self.count()) {
+            (Some(step), Some(count)) => {
+                let index = ((x - self.low) / step).round().max(0.0) as u64;
+                self.unit_of(self.lattice_point(index.min(count - 1)))
+            }
+            _ => self.share(x),
+        }
+    }
+
     /// Returns the share of the prior below `x`.
     fn share(&self, x: f64) -> f64 {
         let (low, high) = self.edges();

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::history::{History, Past, PastState};
 use super::space::Space;
-use super::strategy::{Proposal, Setup, Strategy, strategy};
+use super::strategy::{Origin, Proposal, Setup, Strategy, strategy};
 use crate::{Error, Result};
 
 /// A search in memory.
@@ -27,6 +27,8 @@ pub struct Asked {
     pub epochs: Option<u64>,
     /// Says whether the trial was at work before and goes on from where it stopped.
     pub resumed: bool,
+    /// The checkpoint of another trial that it starts from.
+    pub from: Option<Origin>,
 }
 
 /// How a trial ended.
@@ -84,12 +86,13 @@ impl Engine {
     /// [`Error::Invalid`] as of [`Strategy::ask`].
     pub fn ask(&mut self) -> Result<std::result::Result<Asked, Proposal>> {
         match self.strategy.ask(&self.history)? {
-            Proposal::New { params, epochs } => {
+            Proposal::New { params, epochs, from } => {
                 let number = self.history.next_number();
                 let mut past = Past::new(number, params.clone(), PastState::Pending);
                 past.epochs = epochs;
+                past.curve = from.map_or_else(Vec::new, |from| self.curve_until(from));
                 self.history.put(past);
-                Ok(Ok(Asked { number, params, epochs, resumed: false }))
+                Ok(Ok(Asked { number, params, epochs, resumed: false, from }))
             }
             Proposal::Resume { number, epochs } => {
                 let mut params = None;
@@ -99,10 +102,16 @@ impl Engine {
                     params = Some(past.params.clone());
                 });
                 let params = params.ok_or_else(|| no_trial(number))?;
-                Ok(Ok(Asked { number, params, epochs: Some(epochs), resumed: true }))
+                Ok(Ok(Asked { number, params, epochs: Some(epochs), resumed: true, from: None }))
             }
             nothing => Ok(Err(nothing)),
         }
+    }
+
+    fn curve_until(&self, from: Origin) -> Vec<f64> {
+        let curve = self.history.get(from.number).map_or(&[][..], |past| &past.curve);
+        let epochs = usize::try_from(from.epochs).unwrap_or(usize::MAX);
+        curve[..epochs.min(curve.len())].to_vec()
     }
 
     /// Takes in how a trial ended.

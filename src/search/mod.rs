@@ -22,6 +22,7 @@ pub mod multi;
 mod normal;
 pub mod pareto;
 mod parse;
+pub mod pbt;
 pub mod random;
 mod sampler;
 pub mod serve;

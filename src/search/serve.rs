@@ -3,7 +3,7 @@
 //! | request | reply |
 //! |---|---|
 //! | `{"op": "init", "protocol": 1, "space": …, "objectives": [{"name": …, "direction": "minimize"}], "budget": 100, "seed": 3, "workers": 1, "max_epoch": null, "epoch_budget": null, "options": {"algorithm": "auto", …}}` | `{"ok": true, "name": "auto"}` |
-//! | `{"op": "ask", "n": 1}` | `{"trials": [{"id": 0, "params": {…}}]}`, each with `"epoch"` where the search has epochs; fewer trials with `"wait": true` or `"exhausted": true` |
+//! | `{"op": "ask", "n": 1}` | `{"trials": [{"id": 0, "params": {…}}]}`, each with `"epoch"` where the search has epochs, and `"from": {"id": …, "epoch": …}` if it starts from the checkpoint of another; fewer trials with `"wait": true` or `"exhausted": true` |
 //! | `{"op": "tell", "trials": [{"id": 0, "values": [0.31], "status": "ok"}]}` | `{"ok": true}`; `"status"` may be `failed` or `pruned`, `"curve"` has a number for each epoch |
 //! | `{"op": "quit"}` | none |
 //!
@@ -124,6 +124,9 @@ impl Session {
                     let mut trial = json!({"id": asked.number, "params": asked.params});
                     if let Some(epochs) = asked.epochs {
                         trial["epoch"] = json!(epochs);
+                    }
+                    if let Some(from) = asked.from {
+                        trial["from"] = json!({"id": from.number, "epoch": from.epochs});
                     }
                     trials.push(trial);
                 }

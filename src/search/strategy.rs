@@ -12,6 +12,7 @@ use super::evolution::rules;
 use super::evolution::swarm::Swarm;
 use super::fidelity::asha::Asha;
 use super::fidelity::brackets::Brackets;
+use super::fidelity::dehb::Dehb;
 use super::fidelity::freeze_thaw::FreezeThaw;
 use super::gp::Gp;
 use super::grid::Grid;
@@ -20,6 +21,7 @@ use super::history::History;
 use super::multi::ehvi::Ehvi;
 use super::multi::motpe::Motpe;
 use super::multi::parego::Parego;
+use super::pbt::Pbt;
 use super::random::Random;
 use super::smbo::smbo;
 use super::sobol::Sobol;
@@ -52,14 +54,27 @@ pub const KNOWN: &[&str] = &[
     "hyperband",
     "asha",
     "bohb",
+    "dehb",
     "freeze_thaw",
+    "pbt",
+    "pb2",
 ];
 
 /// Those among them that decide how many epochs a trial trains, and so need to know the most.
-pub const WITH_EPOCHS: &[&str] = &["halving", "hyperband", "asha", "bohb", "freeze_thaw"];
+pub const WITH_EPOCHS: &[&str] =
+    &["halving", "hyperband", "asha", "bohb", "dehb", "freeze_thaw", "pbt", "pb2"];
 
 /// The strategy of a search that names none.
 pub const DEFAULT: &str = "auto";
+
+/// A checkpoint: another trial after so many epochs. The epochs and the curve of a trial that starts from it count on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The number of the other trial.
+    pub number: u64,
+    /// Its epochs.
+    pub epochs: u64,
+}
 
 /// What a strategy answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +85,8 @@ pub enum Proposal {
         params: Map<String, Value>,
         /// The epochs to train, where the search has epochs.
         epochs: Option<u64>,
+        /// The checkpoint it starts from, if it is that of another trial.
+        from: Option<Origin>,
     },
     /// An earlier trial, not at work, goes on.
     Resume {
@@ -86,7 +103,11 @@ pub enum Proposal {
 
 impl From<Option<Map<String, Value>>> for Proposal {
     fn from(params: Option<Map<String, Value>>) -> Self {
-        params.map_or(Proposal::Exhausted, |params| Proposal::New { params, epochs: None })
+        params.map_or(Proposal::Exhausted, |params| Proposal::New {
+            params,
+            epochs: None,
+            from: None,
+        })
     }
 }
 
@@ -158,7 +179,9 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "motpe" => Box::new(Motpe::new(setup)?),
         "parego" => Box::new(Parego::new(setup)?),
         "tpe" => Box::new(Tpe::new(space, &settings, seed)?),
+        "dehb" => Box::new(Dehb::new(setup)?),
         "freeze_thaw" => Box::new(FreezeThaw::new(setup)?),
+        name @ ("pbt" | "pb2") => Box::new(Pbt::new(name, setup)?),
         "halving" => Box::new(Brackets::halving(setup)?),
         "hyperband" => Box::new(Brackets::hyperband(setup)?),
         name @ ("asha" | "bohb") => Box::new(Asha::new(name, setup)?),

@@ -194,7 +194,7 @@ impl Strategy for Asha {
         }
         let epochs = Some(self.ladder[self.first_rung(history)]);
         if let Some(params) = self.proposer.propose(history)? {
-            return Ok(Proposal::New { params, epochs });
+            return Ok(Proposal::New { params, epochs, from: None });
         }
         let at_work = history.iter().any(|past| past.state == PastState::Pending);
         Ok(if at_work { Proposal::Wait } else { Proposal::Exhausted })

@@ -184,7 +184,11 @@ impl Strategy for Brackets {
         if let Some((at, _)) = self.bracket(begins)
             && let Some(params) = self.proposer.propose(history)?
         {
-            return Ok(Proposal::New { params, epochs: Some(self.round[at][0].epochs) });
+            return Ok(Proposal::New {
+                params,
+                epochs: Some(self.round[at][0].epochs),
+                from: None,
+            });
         }
         self.finish(history, begins)
     }

@@ -11,13 +11,14 @@ use crate::{Error, Result};
 
 pub mod asha;
 pub mod brackets;
+pub mod dehb;
 pub mod freeze_thaw;
 pub(crate) mod proposer;
 pub mod rungs;
 pub(crate) mod standing;
 
 /// Returns the epochs of a full training.
-fn epochs_of(strategy: &str, setup: &Setup) -> Result<u64> {
+pub(crate) fn epochs_of(strategy: &str, setup: &Setup) -> Result<u64> {
     let own = whole_setting(strategy, &setup.settings, "max_epoch", 1)?;
     own.or(setup.epochs.filter(|epochs| *epochs > 0)).ok_or_else(|| {
         let why = "needs max_epoch, the epochs of a full training";

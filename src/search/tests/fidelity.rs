@@ -26,11 +26,10 @@ fn number(point: &Map<String, Value>, name: &str) -> f64 {
     point.get(name).and_then(Value::as_f64).unwrap_or(0.5)
 }
 
-/// The loss after an epoch: falls to the distance from (0.3, 0.7), faster for large x.
+/// The loss after an epoch: falls to the squared distance from 0.3 in each number, faster for large x.
 fn loss(point: &Map<String, Value>, epoch: u64) -> f64 {
-    let (x, y) = (number(point, "x"), number(point, "y"));
-    let end = (x - 0.3).powi(2) + (y - 0.7).powi(2);
-    end + (epoch as f64).powf(-0.5 - x)
+    let end: f64 = point.values().filter_map(Value::as_f64).map(|v| (v - 0.3).powi(2)).sum();
+    end + (epoch as f64).powf(-0.5 - number(point, "x"))
 }
 
 /// Trains what was asked; trials with x above 0.95 diverge after two epochs.
@@ -101,7 +100,11 @@ fn a_strategy_made_anew_at_any_time_goes_on_as_it_would_have() {
             let shuffled: History = engine.history().iter().rev().cloned().collect();
             let new = strategy(name, &setup).unwrap().ask(&shuffled).unwrap();
             assert_eq!(old, new, "{name} {step}");
-            let asked = engine.ask().unwrap().unwrap();
+            let Ok(asked) = engine.ask().unwrap() else {
+                assert_eq!(old, Proposal::Wait, "{name} {step}");
+                end_first(&mut engine);
+                continue;
+            };
             assert!(match old {
                 Proposal::New { params, .. } => params == asked.params && !asked.resumed,
                 Proposal::Resume { number, .. } => number == asked.number && asked.resumed,
@@ -109,15 +112,19 @@ fn a_strategy_made_anew_at_any_time_goes_on_as_it_would_have() {
             });
             // Two in three end at once, so some are always at work.
             if step % 3 > 0 {
-                let at_work = |past: &&Past| past.state == PastState::Pending;
-                let past = engine.history().iter().find(at_work).unwrap().clone();
-                let params = past.params;
-                let asked =
-                    Asked { number: past.number, params, epochs: past.epochs, resumed: false };
-                engine.tell(asked.number, train(&asked)).unwrap();
+                end_first(&mut engine);
             }
         }
     }
+}
+
+/// Ends the trial at work with the lowest number.
+fn end_first(engine: &mut Engine) {
+    let at_work = |past: &&Past| past.state == PastState::Pending;
+    let past = engine.history().iter().find(at_work).unwrap().clone();
+    let Past { number, params, epochs, .. } = past;
+    let told = train(&Asked { number, params, epochs, resumed: false, from: None });
+    engine.tell(number, told).unwrap();
 }
 
 #[test]
@@ -145,7 +152,8 @@ fn failures_and_strange_ends_break_nothing() {
 
 #[test]
 fn a_finite_space_ends() {
-    for name in WITH_EPOCHS {
+    // Members of a population may have the parameters of others.
+    for name in WITH_EPOCHS.iter().filter(|name| !name.starts_with("pb")) {
         let mut engine = Engine::new(name, setup(&finite(), json!({}), 5)).unwrap();
         run(&mut engine, 100 * MOST, 2);
         assert_eq!(engine.history().len(), 9, "{name}");
@@ -246,18 +254,23 @@ fn pasha_stops_where_the_order_is_settled() {
 
 #[test]
 fn model_based_promotion_beats_random_proposals() {
-    let best = |name: &str, seed: u64| {
-        let mut engine = Engine::new(name, setup(&plane(), json!({}), seed)).unwrap();
-        run(&mut engine, 12 * MOST, 4);
+    let axis = json!({"type": "real", "low": 0, "high": 1});
+    let space =
+        Space::parse(&json!({"x": axis, "a": axis, "b": axis, "c": axis, "d": axis})).unwrap();
+    let best = |name: &str, seed: u64, trainings: u64| {
+        let mut engine = Engine::new(name, setup(&space, json!({}), seed)).unwrap();
+        run(&mut engine, trainings * MOST, 4);
         let whole = engine.history().iter().filter(|past| past.epochs == Some(MOST));
         whole.filter_map(Past::value).fold(f64::INFINITY, f64::min)
     };
-    let median = |name: &str| {
-        let mut found: Vec<f64> = (0..15).map(|seed| best(name, seed)).collect();
+    let median = |name: &str, seeds: u64, trainings: u64| {
+        let mut found: Vec<f64> = (0..seeds).map(|seed| best(name, seed, trainings)).collect();
         found.sort_by(f64::total_cmp);
-        found[7]
+        found[found.len() / 2]
     };
-    let (asha, bohb) = (median("asha"), median("bohb"));
-    println!("asha {asha:.4}, bohb {bohb:.4}");
-    assert!(bohb < asha);
+    for (name, seeds, trainings) in [("bohb", 11, 40), ("dehb", 11, 40), ("freeze_thaw", 3, 10)] {
+        let (asha, ours) = (median("asha", seeds, trainings), median(name, seeds, trainings));
+        println!("asha {asha:.4}, {name} {ours:.4}");
+        assert!(ours < asha, "asha {asha:.4}, {name} {ours:.4}");
+    }
 }

@@ -6,6 +6,7 @@ mod fidelity;
 mod models;
 mod objectives;
 mod optima;
+mod populations;
 mod proposals;
 mod spaces;
 

@@ -269,7 +269,7 @@ impl FreezeThaw {
         let proposal = self.start.propose(history, |_| None)?;
         let at_work = history.iter().any(|past| past.state == PastState::Pending);
         Ok(match proposal {
-            Some(params) => Proposal::New { params, epochs: Some(epochs) },
+            Some(params) => Proposal::New { params, epochs: Some(epochs), from: None },
             None if at_work => Proposal::Wait,
             None => Proposal::Exhausted,
         })
@@ -300,7 +300,7 @@ impl Strategy for FreezeThaw {
                 Move::New(row) => {
                     let params = self.frame.point(&self.space, &row);
                     if self.space.allows(&params)? && !known.contains(&self.space.key(&params)) {
-                        return Ok(Proposal::New { params, epochs: Some(self.first) });
+                        return Ok(Proposal::New { params, epochs: Some(self.first), from: None });
                     }
                 }
             }
