@@ -53,7 +53,7 @@ pub(super) struct Job {
     /// The lease is gone: what it does no longer counts.
     pub lost: bool,
     pipes: (Option<File>, Option<File>),
-    pidfd: OwnedFd,
+    pidfd: Option<OwnedFd>,
     stderr_tail: Vec<u8>,
     stdout_tail: Vec<u8>,
 }
@@ -207,12 +207,12 @@ impl Job {
     /// A young job is not listened to: one that ends at once is read once, at its end.
     pub fn fds(&self, now_ms: i64) -> [i32; 3] {
         if now_ms < self.listen_at_ms() {
-            return [-1, -1, self.pidfd.as_raw_fd()];
+            return [-1, -1, self.pidfd.as_ref().map_or(-1, AsRawFd::as_raw_fd)];
         }
         [
             self.pipes.0.as_ref().map_or(-1, AsRawFd::as_raw_fd),
             self.pipes.1.as_ref().map_or(-1, AsRawFd::as_raw_fd),
-            self.pidfd.as_raw_fd(),
+            self.pidfd.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         ]
     }
 
@@ -236,8 +236,11 @@ impl Job {
 
     /// Returns whether the process has ended (it is not reaped yet).
     pub fn has_ended(&self) -> bool {
-        let mut poll =
-            [libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+        let Some(fd) = &self.pidfd else {
+            // Look whether it is a zombie.
+            return process::start_of(self.pid).is_none();
+        };
+        let mut poll = [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
         // SAFETY: one pollfd, as told.
         unsafe { libc::poll(poll.as_mut_ptr(), 1, 0) > 0 }
     }

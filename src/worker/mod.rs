@@ -506,7 +506,11 @@ impl Worker {
         let mut over = Vec::new();
         let mut i = 0;
         while i < self.live.len() {
-            if fds.get(1 + 3 * i + 2).is_some_and(|fd| fd.revents != 0) {
+            let is_over = fds.get(1 + 3 * i + 2).is_some_and(|fd| match fd.fd {
+                -1 => self.live[i].has_ended(),
+                _ => fd.revents != 0,
+            });
+            if is_over {
                 let job = self.live.swap_remove(i);
                 let last = self.live.len();
                 for part in 0..3 {

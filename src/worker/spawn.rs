@@ -17,7 +17,7 @@ use std::ptr;
 
 /// What every child is started with.
 pub(super) struct Spawner {
-    /// The environment of this process, `NAME=value`, by name.
+    /// The environment of this process, each name with its `NAME=value`.
     base: Vec<(OsString, CString)>,
     /// Standard input of every job.
     null: File,
@@ -48,8 +48,8 @@ pub(super) struct Request<'a> {
 /// A child in a process group of its own.
 pub(super) struct Child {
     pub pid: u32,
-    /// Becomes readable when it ends.
-    pub pidfd: OwnedFd,
+    /// Becomes readable when it ends; kernels before 5.2 have none.
+    pub pidfd: Option<OwnedFd>,
     /// Never blocks.
     pub stdout: File,
     /// Never blocks.
@@ -58,10 +58,9 @@ pub(super) struct Child {
 
 impl Spawner {
     pub fn new() -> io::Result<Spawner> {
-        let mut base: Vec<(OsString, CString)> = std::env::vars_os()
+        let base: Vec<(OsString, CString)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.clone(), pair(&name, &value).ok()?)))
             .collect();
-        base.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(Spawner {
             base,
             null: File::open("/dev/null")?,
@@ -106,7 +105,7 @@ impl Spawner {
     }
 
     /// Starts a child that shares our memory, and waits until it has become the other program or given up.
-    fn clone_and_run(&self, orders: &mut Orders<'_>) -> io::Result<(u32, OwnedFd)> {
+    fn clone_and_run(&self, orders: &mut Orders<'_>) -> io::Result<(u32, Option<OwnedFd>)> {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         let mut pidfd: libc::c_int = -1;
         let stack = self.stack.borrow_mut().as_mut_ptr_range().end;
@@ -125,7 +124,8 @@ impl Spawner {
             if pid < 0 {
                 Err(error)
             } else {
-                Ok((pid.cast_unsigned(), OwnedFd::from_raw_fd(pidfd)))
+                // An old kernel does not know the flag and leaves what we put there.
+                Ok((pid.cast_unsigned(), (pidfd >= 0).then(|| OwnedFd::from_raw_fd(pidfd))))
             }
         }
     }
@@ -190,7 +190,7 @@ struct Orders<'a> {
 /// The child's life: nothing but system calls.
 ///
 /// A group of its own: a signal to it reaches what the job started, and none from our terminal reaches it. Signals are
-/// as a shell would leave them, whatever this process catches, ignores or blocks.
+/// as a shell would leave them, whatever this process catches or blocks.
 extern "C" fn become_program(orders: *mut libc::c_void) -> libc::c_int {
     // SAFETY: the parent waits and keeps what is pointed to alive; all calls are safe in a child that shares memory.
     unsafe {
@@ -249,4 +249,59 @@ fn pair(name: &OsStr, value: &OsStr) -> io::Result<CString> {
 /// Returns the array of pointers that C takes, ended by null.
 fn pointers<'a>(texts: impl IntoIterator<Item = &'a CString>) -> Vec<*const libc::c_char> {
     texts.into_iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn request<'a>(program: &'a str, args: &'a [String]) -> Request<'a> {
+        Request { program, args, cwd: None, env: BTreeMap::new() }
+    }
+
+    /// Reads a pipe to its end, though it never blocks.
+    fn all(mut pipe: &File) -> String {
+        let mut text = String::new();
+        loop {
+            match pipe.read_to_string(&mut text) {
+                Ok(_) => return text,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_has_the_environment_with_the_jobs_changes() {
+        let args = ["-c".into(), "echo $A-$PWD-${HOME:-none}; echo err >&2".into()];
+        let mut request = Request { cwd: Some(Path::new("/")), ..request("sh", &args) };
+        request.env.insert("A".into(), Some("a b".into()));
+        request.env.insert("HOME".into(), None);
+        let child = Spawner::new().unwrap().spawn(&request).unwrap();
+        assert_eq!(all(&child.stdout), "a b-/-none\n");
+        assert_eq!(all(&child.stderr), "err\n");
+        crate::process::reap_now(child.pid);
+    }
+
+    #[test]
+    fn what_cannot_start_says_why_and_leaves_no_child() {
+        let spawner = Spawner::new().unwrap();
+        let kind = |request: &Request<'_>| spawner.spawn(request).map(|_| ()).unwrap_err().kind();
+        assert_eq!(kind(&request("no-such-program", &[])), io::ErrorKind::NotFound);
+        assert_eq!(kind(&request("/etc/passwd", &[])), io::ErrorKind::PermissionDenied);
+        let lost = Request { cwd: Some(Path::new("/no/such/folder")), ..request("/bin/true", &[]) };
+        assert_eq!(kind(&lost), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn without_a_descriptor_the_end_of_a_child_is_seen_too() {
+        let child = Spawner::new().unwrap().spawn(&request("cat", &[])).unwrap();
+        all(&child.stdout);
+        while crate::process::start_of(child.pid).is_some() {
+            std::thread::yield_now();
+        }
+        crate::process::reap_now(child.pid);
+    }
 }
