@@ -33,6 +33,16 @@ pub fn start_of(pid: u32) -> Option<String> {
     Some(format!("{}/{}/{start}", boot.trim(), space.display()))
 }
 
+/// Says whether a process is on its way out: it has no memory any more, and its children still have no new parent.
+pub fn is_ending(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((_, fields)) = stat.rsplit_once(')') else { return false };
+    let mut fields = fields.split_whitespace();
+    let state = fields.next();
+    let memory = fields.nth(19);
+    !matches!(state, None | Some("Z" | "X")) && memory == Some("0")
+}
+
 /// Returns how many cores this process may use.
 pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))

@@ -25,8 +25,9 @@ impl Worker {
         }
     }
 
+    /// Returns whether there may be more once those killed now are gone.
     fn kill_adopted(&mut self, ended: bool) -> bool {
-        let mut killed = false;
+        let mut again = false;
         let live: HashSet<u32> = self.live.iter().map(|job| job.pid).collect();
         let guard = self.guard.as_ref().map_or(0, Guard::pid);
         for pid in process::children() {
@@ -52,16 +53,19 @@ impl Worker {
                 };
                 if is_over {
                     process::signal(pid, libc::SIGKILL);
-                    killed = true;
+                    again = true;
                 }
                 self.suspects.insert(pid);
+            } else if process::is_ending(pid) {
+                // Whose it was cannot be seen any more; what it started is ours to look at once it is gone.
+                again = true;
             } else if !ended && process::start_of(pid).is_none() && !self.suspects.insert(pid) {
                 // A zombie, seen before, that nobody else waits for.
                 process::reap(pid);
                 self.suspects.remove(&pid);
             }
         }
-        killed
+        again
     }
 
     pub(super) fn watch_jobs(&mut self) {
