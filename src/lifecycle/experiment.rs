@@ -110,7 +110,8 @@ pub fn plan_experiment(
             named_params! {
                 ":uid": new_uid(), ":experiment": id, ":strategy": search.strategy,
                 ":settings": text(&Value::Object(search.settings.clone())), ":space": text(&search.space),
-                ":constraints": json(&search.constraints)?, ":epoch_max": whole(search.epochs), ":epoch_budget": whole(search.epoch_budget),
+                // Jobs cannot be told how long to train.
+                ":constraints": json(&search.constraints)?, ":epoch_max": None::<i64>, ":epoch_budget": None::<i64>,
                 ":targets": json(&search.targets)?, ":base": text(&Value::Object(plan.base.clone())),
                 ":seeds": json(&plan.seeds)?, ":seed": search.seed.cast_signed(),
                 ":trial_max": whole(search.trials),

@@ -249,13 +249,8 @@ fn search(block: &Block) -> Result<Search> {
     }
     let settings = block.block("settings")?.map_or_else(Map::new, |block| block.map().clone());
     let constraints = texts(block, "constraints")?;
-    let whole = |key: &str| -> Result<Option<u64>> {
-        Ok(block.integer(key, 1, i64::MAX)?.map(i64::cast_unsigned))
-    };
     Ok(Search {
         constraints,
-        epochs: whole("epochs")?,
-        epoch_budget: whole("epoch_budget")?,
         strategy: strategy.into(),
         trials,
         batch: block.integer("batch", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned),
@@ -290,8 +285,6 @@ fn check_search(block: &Block, search: &Search, objectives: usize) -> Result<()>
         settings: search.settings.clone(),
         trials: search.trials,
         objectives: objectives.max(1),
-        epochs: search.epochs,
-        epoch_budget: search.epoch_budget,
         ..Setup::new(space, search.seed)
     };
     strategy(&search.strategy, &setup).map_err(|error| at_key(block, "settings", error)).map(drop)

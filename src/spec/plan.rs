@@ -215,12 +215,6 @@ pub struct Search {
     /// Expressions over the parameters that every proposal meets.
     #[serde(default)]
     pub constraints: Vec<String>,
-    /// The most epochs a trial can train, for strategies that use it.
-    #[serde(default)]
-    pub epochs: Option<u64>,
-    /// The epochs that all trials may train together.
-    #[serde(default)]
-    pub epoch_budget: Option<u64>,
     /// How many proposals are asked for together; unset: one whenever there is room.
     pub batch: Option<u64>,
     /// The strategy's own settings.

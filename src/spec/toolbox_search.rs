@@ -62,8 +62,6 @@ pub fn search(
     configs::check_targets(&params, base, &targets)?;
     plan.search = Some(Search {
         constraints: Vec::new(),
-        epochs: None,
-        epoch_budget: None,
         strategy: strategy.into(),
         trials: Some(trials),
         space: Value::Object(space),
