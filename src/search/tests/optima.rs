@@ -116,11 +116,13 @@ fn models_beat_random_search() {
         ("branin", box_of(2, 0.0, 1.0), 80, branin, 1.0),
         ("hartmann", box_of(6, 0.0, 1.0), 100, hartmann, 0.6),
         ("sphere", box_of(5, -5.0, 5.0), 100, sphere, 0.5),
-        ("training", training_space(), 60, training, 0.4),
+        ("training", training_space(), 60, training, 0.3),
     ];
     for (problem, space, trials, loss, share) in &problems {
         let random = median("random", space, *trials, *loss);
         for name in MODELS {
+            // In 60 trials differential evolution makes a few generations only.
+            let share = if (*name, *problem) == ("de", "training") { &0.4 } else { share };
             let ours = median(name, space, *trials, *loss);
             println!("{problem}: random {random:.4}, {name} {ours:.4}");
             assert!(ours < random * share, "{problem}: random {random}, {name} {ours}");
