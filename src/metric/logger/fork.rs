@@ -41,7 +41,7 @@ pub(super) fn register(shared: &Arc<Shared>) -> u64 {
     generation()
 }
 
-unsafe extern "C" fn prepare() {
+extern "C" fn prepare() {
     let loggers = LOGGERS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut clean = true;
     for logger in loggers.iter().filter_map(Weak::upgrade) {
@@ -51,7 +51,7 @@ unsafe extern "C" fn prepare() {
     let _ = HELD.try_with(|held| held.borrow_mut().replace(loggers));
 }
 
-unsafe extern "C" fn parent() {
+extern "C" fn parent() {
     let loggers = HELD.try_with(RefCell::take).ok().flatten();
     for logger in loggers.iter().flat_map(|loggers| loggers.iter()).filter_map(Weak::upgrade) {
         logger.release();
@@ -59,7 +59,7 @@ unsafe extern "C" fn parent() {
     CLEAN.store(true, Ordering::Relaxed);
 }
 
-unsafe extern "C" fn child() {
+extern "C" fn child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     if let Some(mut loggers) = HELD.try_with(RefCell::take).ok().flatten() {
         // Their locks may be held by threads that are not here: they are left alone.
