@@ -1,9 +1,9 @@
 //! A job starts when it should, ends when it must, leaves no process behind, and what it printed is there.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, wait_until};
 
 const DB: &str = "x.db";
 
@@ -35,15 +35,6 @@ fn wait_for_start(lab: &Lab, id: &str) {
 
 fn wait_for_state(lab: &Lab, id: &str, state: &str) {
     lab.wait_for(DB, &format!("SELECT state FROM jobs WHERE id = {id}"), state);
-}
-
-#[track_caller]
-fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is() {
-        assert!(started.elapsed() < Duration::from_secs(60), "{what} never came true");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// The processes that have this in their environment.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A scratch folder; programs started in it are killed when it goes.
 pub struct Lab {
@@ -153,21 +153,24 @@ impl Lab {
     /// Waits until a query's first row is `wanted`.
     #[track_caller]
     pub fn wait_for(&self, db: &str, sql: &str, wanted: &str) {
-        let started = Instant::now();
-        loop {
+        wait_until(&format!("{sql} = {wanted:?}"), || {
             // A program that was just started makes the file, and then its tables.
-            let now = if self.path(db).exists() { self.ask(db, sql) } else { Ok(Vec::new()) };
-            let now = now.unwrap_or_default();
-            if now.first().map(String::as_str) == Some(wanted) {
-                return;
-            }
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "{sql} is {now:?}, not {wanted:?}"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            self.path(db).exists()
+                && self.ask(db, sql).is_ok_and(|rows| rows.first().is_some_and(|row| row == wanted))
+        });
     }
+}
+
+/// Looks again and again until something is so, with a pause after each look; not for ever.
+#[track_caller]
+pub fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..3_000 {
+        if is() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{what} never came true");
 }
 
 fn cell(value: rusqlite::types::ValueRef<'_>) -> String {
