@@ -28,6 +28,9 @@ SET state = :state,
     changed_by = :who
 WHERE id = :id;
 
+-- name: set_extra
+UPDATE experiment SET extra = :extra, changed_at_ms = :now_ms, changed_by = :who WHERE id = :id;
+
 -- name: set_deleted
 UPDATE experiment SET deleted_at_ms = :deleted_at_ms, changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :id AND (deleted_at_ms IS NULL) <> (:deleted_at_ms IS NULL);

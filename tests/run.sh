@@ -23,6 +23,8 @@ fi
 for program in "${missing[@]}"; do
     command -v "$program" >/dev/null || { echo "tests need $program; please install it" >&2; exit 2; }
 done
-cargo fmt --check
+cargo fmt --all --check
 cargo build --bins
-exec cargo test "$@"
+cargo test "$@"
+# Words choose among the Rust tests; without any the Python package is tested too.
+[ "$#" -gt 0 ] || exec bash python/tests/run.sh

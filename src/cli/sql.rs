@@ -83,8 +83,8 @@ fn values(row: &Row<'_>) -> Result<Vec<SqlValue>> {
     values.map_err(|error| Error::sqlite(error, "a row"))
 }
 
-/// SQLite calls some statements read-only that change the connection: ATTACH, BEGIN, most PRAGMAs.
-fn is_question(statement: &str) -> bool {
+/// Returns whether a statement asks: SQLite calls some read-only that change the connection, as ATTACH, BEGIN, most PRAGMAs.
+pub fn is_question(statement: &str) -> bool {
     let mut text = statement.trim_start();
     loop {
         text = if let Some(rest) = text.strip_prefix("--") {

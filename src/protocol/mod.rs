@@ -38,6 +38,7 @@ const ADD_OBJECTIVE: &str = named(include_str!("../../sql/protocol.sql"), "add_o
 const LIST_OBJECTIVES: &str = named(include_str!("../../sql/protocol.sql"), "list_objectives");
 const STATE_OF: &str = named(include_str!("../../sql/protocol.sql"), "state_of_experiment");
 const SET_STATE: &str = named(include_str!("../../sql/protocol.sql"), "set_experiment_state");
+const SET_EXTRA: &str = named(include_str!("../../sql/protocol.sql"), "set_extra");
 const SET_DELETED: &str = named(include_str!("../../sql/protocol.sql"), "set_deleted");
 const BY_ID: &str = named(include_str!("../../sql/protocol.sql"), "experiment_by_id");
 const BY_NAME: &str = named(include_str!("../../sql/protocol.sql"), "latest_by_name");
@@ -232,6 +233,20 @@ pub fn set_state(
         refresh_wide_view(tx, experiment)?;
     }
     Ok(true)
+}
+
+/// Replaces what its caller keeps with an experiment.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Sqlite`].
+pub fn set_extra(tx: &WriteTx, id: ExperimentId, extra: &Value, who: &str) -> Result<()> {
+    let params = named_params! {
+        ":id": id, ":extra": extra.to_string(), ":now_ms": tx.now_ms, ":who": who,
+    };
+    match tx.run(SET_EXTRA, params)? {
+        0 => Err(Error::not_found("experiment", id)),
+        _ => Ok(()),
+    }
 }
 
 /// Hides an experiment from lists; returns whether it was there to see. Nothing of it is lost.

@@ -74,14 +74,15 @@ impl Shared {
         self.done.notify_all();
     }
 
-    /// Adds one update.
+    /// Adds one update; returns how many wait to be committed.
     pub(super) fn push(
         &self,
         at_ms: i64,
+        step: Option<i64>,
         clock: &[(&str, f64)],
         stats: &[(&str, f64)],
         values: &mut dyn Iterator<Item = (String, Value)>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let mut front = self.front();
         if front.logged - front.committed >= WAITING_MAX {
             front = self.wait_for_room(front);
@@ -96,19 +97,19 @@ impl Shared {
             return Err(error);
         }
         let head = Head {
-            step: front.step(clock),
+            step: step.or_else(|| front.step(clock)),
             at_ms,
             numbers: (front.rows.numbers.len() - before.0) as u32,
             others: (front.rows.others.len() - before.1) as u32,
         };
         front.rows.heads.push(head);
         front.logged += 1;
-        let waiting = front.rows.heads.len();
+        let (waiting, uncommitted) = (front.rows.heads.len(), front.logged - front.committed);
         drop(front);
         if waiting == 1 || waiting == UPDATES_MAX {
             self.wake.notify_one();
         }
-        Ok(())
+        Ok(uncommitted)
     }
 
     #[cold]

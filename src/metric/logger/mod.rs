@@ -73,6 +73,11 @@ impl Logger {
         self.place.run
     }
 
+    /// Returns the job's attempt it logs for, when it is one.
+    pub fn attempt(&self) -> Option<i64> {
+        self.place.job.map(|(_, attempt)| attempt)
+    }
+
     /// Returns the file it logs to.
     pub fn path(&self) -> &Path {
         &self.place.path
@@ -88,7 +93,22 @@ impl Logger {
     /// lost; [`Error::Failed`] once nothing can be written any more.
     pub fn update(&self, clock: &[(&str, f64)], stats: &[(&str, f64)]) -> Result<()> {
         let shared = self.shared()?;
-        shared.push(clock::now_ms(), clock, stats, &mut std::iter::empty())
+        shared.push(clock::now_ms(), None, clock, stats, &mut std::iter::empty()).map(drop)
+    }
+
+    /// Logs numbers and other values, at a `step` that need not be that of a clock; returns how many updates wait to be
+    /// written, those of other threads among them.
+    ///
+    /// # Errors
+    /// As [`Logger::update`].
+    pub fn put(
+        &self,
+        step: Option<i64>,
+        clock: &[(&str, f64)],
+        stats: &[(&str, f64)],
+        values: impl IntoIterator<Item = (String, Value)>,
+    ) -> Result<u64> {
+        self.shared()?.push(clock::now_ms(), step, clock, stats, &mut values.into_iter())
     }
 
     /// Logs values of any kind, besides clocks.
@@ -103,7 +123,7 @@ impl Logger {
         values: impl IntoIterator<Item = (String, Value)>,
     ) -> Result<()> {
         let shared = self.shared()?;
-        shared.push(clock::now_ms(), clock, &[], &mut values.into_iter())
+        shared.push(clock::now_ms(), None, clock, &[], &mut values.into_iter()).map(drop)
     }
 
     /// Logs an array of numbers.

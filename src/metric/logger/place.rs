@@ -43,6 +43,10 @@ pub struct LoggerOptions {
     pub run: Option<RunId>,
     /// Inside a job, log to the job's run.
     pub from_environment: bool,
+    /// Leave the run running at the end: another logger or program ends it.
+    pub keep_open: bool,
+    /// The script that logs, to be kept with a new experiment.
+    pub script: Option<PathBuf>,
 }
 
 impl Default for LoggerOptions {
@@ -59,6 +63,8 @@ impl Default for LoggerOptions {
             experiment: None,
             run: None,
             from_environment: true,
+            keep_open: false,
+            script: None,
         }
     }
 }
@@ -137,7 +143,7 @@ impl Place {
             (None, None) => {
                 let words: Vec<String> =
                     std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-                Some(Provenance::capture(Path::new("."), None, &words))
+                Some(Provenance::capture(Path::new("."), options.script.as_deref(), &words))
             }
             _ => None,
         };
@@ -150,7 +156,7 @@ impl Place {
             if state == RunState::Waiting {
                 start_run(tx, run, WHO)?;
             }
-            let owned = kind == Kind::Log && !state.is_end();
+            let owned = kind == Kind::Log && !state.is_end() && !options.keep_open;
             let place = Place { path, run, job: None, attempt: 0, owned };
             place.begin(tx)?;
             Ok(place)

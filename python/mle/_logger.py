@@ -1,0 +1,453 @@
+"""Logging from a training script."""
+
+from __future__ import annotations
+
+import os
+import sys
+from . import _mle
+from ._db import Database, default_path
+from ._errors import InvalidError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+
+    from ._types import Objectives, Path
+
+#: Loggers that a process should close before it ends.
+_open: Dict[int, Logger] = {}
+
+
+def aims(objectives: Objectives) -> List[Tuple[str, str]]:
+    """Return pairs of a metric and "min" or "max".
+
+    >>> mle._logger.aims("accuracy:max"), mle._logger.aims({"loss": "min"}), mle._logger.aims(["loss"])
+    ([('accuracy', 'max')], [('loss', 'min')], [('loss', 'min')])
+    """
+    if isinstance(objectives, str):
+        objectives = [objectives]
+    elif hasattr(objectives, "items"):
+        objectives = list(objectives.items())
+    words = {"min": "min", "minimize": "min", "max": "max", "maximize": "max"}
+    found = []
+    for one in objectives:
+        name, goal = one if isinstance(one, tuple) else (one.rpartition(":")[::2] if ":" in one else (one, "min"))
+        if goal not in words:
+            raise InvalidError(f"objective {name!r}: {goal!r} is neither min nor max")
+        found.append((name, words[goal]))
+    return found
+
+
+class Logger(_mle.Logger):
+    """Logs to one run; a context manager.
+
+    Inside a job of a worker it logs to the job's run, whatever file and options are given. Elsewhere it makes a run: of a
+    new experiment, or of `experiment`.
+
+    A call of :meth:`log` copies numbers into a buffer and returns, in under a microsecond; a thread commits what is there
+    every 50 ms. A process that is killed loses what was not committed: at most the last 50 ms or 4,096 updates.
+    :meth:`flush` returns when everything is in the file. Leaving the `with` block, or the end of the program, writes
+    what waits and ends the run; after an exception the run failed.
+
+    Forked children (`os.fork`, `multiprocessing`, data loaders) log to the same run through connections of their own. A
+    logger that is pickled to a spawned process goes on with the same run there, and leaves its end to this one.
+
+    Parameters
+    ----------
+    db : path or Database, optional
+        The file; that of `MLE_DB` when left out.
+    name : str
+        The experiment's name [default: the script's].
+    config : dict, optional
+        All inputs of the run except the seed.
+    seed : int
+        What makes the run repeatable.
+    experiment : int or str, optional
+        Add the run to this experiment instead of making one.
+    run : int, optional
+        Go on with this run instead of making one.
+    objective : str, dict or list
+        What runs are valued by, such as "loss", "accuracy:max", {"loss": "min"}. The last value counts.
+    purpose, project, tags, config_name
+        As lists show them.
+    sync : bool
+        Each call returns once its update is committed.
+    from_environment : bool
+        Inside a job, log to the job's run.
+
+    Raises
+    ------
+    ConflictError
+        When the job's lease is lost: another attempt does the work.
+    InvalidError, WrongFileError, BusyError
+
+    Examples
+    --------
+    >>> path = "lab.db"
+    >>> with mle.Logger(path, config={"lr": 0.1}, objective="loss") as log:
+    ...     for step in range(100):
+    ...         log.log({"loss": 1 / (1 + step)}, step=step)
+    >>> log.db.runs()["value"]
+    [0.01]
+    """
+
+    def __new__(
+        cls,
+        db: Union[Database, Path, None] = None,
+        *,
+        name: str = "",
+        config: Optional[Mapping[str, Any]] = None,
+        seed: int = 0,
+        experiment: Union[int, str, None] = None,
+        run: Optional[int] = None,
+        objective: Objectives = (),
+        purpose: str = "",
+        project: str = "",
+        tags: Sequence[str] = (),
+        config_name: str = "",
+        sync: bool = False,
+        from_environment: bool = True,
+        keep_open: bool = False,
+    ) -> Logger:
+        # The native class makes its logger here: `__init__` would come too late.
+        script = sys.argv[0] if sys.argv and os.path.isfile(sys.argv[0]) else None
+        path = db.path if isinstance(db, Database) else (os.fspath(db) if db is not None else default_path())
+        if isinstance(experiment, str):
+            experiment = _mle.Db(path, "existing").find_experiment(experiment)
+        if not name:
+            stem = os.path.splitext(os.path.basename(sys.argv[0]))[0] if sys.argv else ""
+            name = stem if stem not in ("", "-c", "-m") else "log"
+        made: Logger = super().__new__(
+            cls,
+            path,
+            name=name,
+            purpose=purpose,
+            project=project,
+            tags=list(tags),
+            objectives=[(metric, goal, "last", "mean") for metric, goal in aims(objective)],
+            config=dict(config or {}),
+            config_name=config_name,
+            seed=seed,
+            experiment=experiment,
+            run=run,
+            from_environment=from_environment,
+            keep_open=keep_open,
+            script=script,
+            sync=sync,
+        )
+        made._db = None
+        made._checkpoints = 0
+        _keep(made)
+        return made
+
+    _db: Optional[Database]
+    _checkpoints: int
+
+    @property
+    def db(self) -> Database:
+        """The file, to ask it."""
+        if self._db is None:
+            self._db = Database(_mle.Db(self.path, "existing"))
+        return self._db
+
+    @property
+    def config(self) -> Dict[str, Any]:
+        """The config of the run."""
+        return self.db.config(self.run_id)
+
+    def __reduce__(self) -> Any:
+        return (_again, (self.path, self.run_id, self.sync))
+
+    def __repr__(self) -> str:
+        return f"<mle.Logger of run {self.run_id} in {self.path!r}{', closed' if self.closed else ''}>"
+
+    def __enter__(self) -> Logger:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self.close()
+        else:
+            self.fail(f"{kind.__name__ if kind else 'Exception'}: {error}")
+
+    def close(self) -> None:
+        """Write what waits and end the run, if this logger made it: it is complete."""
+        self._end(None)
+
+    def fail(self, why: str) -> None:
+        """Write what waits and end the run, if this logger made it: it failed."""
+        self._end(why)
+
+    def _end(self, why: Optional[str]) -> None:
+        if self.closed:
+            return
+        if _open.get(id(self)) is self:
+            del _open[id(self)]
+        try:
+            self.flush()
+        finally:
+            self.end(why)
+
+    def flush(self) -> None:
+        """Return when everything logged before is in the file.
+
+        Warns
+        -----
+        RuntimeWarning
+            For each metric whose values did not fit its kind, and were left out.
+        """
+        super().flush()
+        for why in self.take_refused():
+            import warnings
+
+            warnings.warn(why, RuntimeWarning, stacklevel=2)
+
+    def vector(self, name: str, values: Any, step: Optional[int] = None) -> None:
+        """Log an array of numbers of any shape: a list, or an array of numpy, torch or jax."""
+        self.log({name: values.tolist() if hasattr(values, "tolist") else list(values)}, step)
+
+    def text(self, name: str, text: str, step: Optional[int] = None) -> None:
+        """Log a text."""
+        self.log({name: str(text)}, step)
+
+    def histogram(self, name: str, values: Any, bins: int = 64, step: Optional[int] = None) -> None:
+        """Log how numbers are distributed, as the vector `[edges, counts]`.
+
+        Parameters
+        ----------
+        values : array of float
+            Of any shape. What is not finite is left out.
+        bins : int
+            Intervals of equal width from the least to the largest.
+        """
+        edges, counts = _histogram(values, bins)
+        self.log({name: [edges, counts]}, step)
+
+    def artifact(
+        self, source: Any, name: Optional[str] = None, *, kind: str = "file", step: Optional[int] = None
+    ) -> int:
+        """Keep a file or bytes with the run.
+
+        Parameters
+        ----------
+        source : path or bytes
+        name : str, optional
+            What it is called [default: the file's name].
+        kind : str
+            file, figure, checkpoint, extra, report, code or config.
+
+        Returns
+        -------
+        int
+            The artifact's id; :meth:`Database.artifact` reads it.
+        """
+        if name is None:
+            if isinstance(source, (bytes, bytearray)):
+                raise InvalidError("bytes have no name", "artifact(data, name=…)")
+            name = os.path.basename(os.fspath(source))
+        data = bytes(source) if isinstance(source, (bytearray, memoryview)) else source
+        return self.db.native.add_artifact(
+            name, data, run=self.run_id, kind=kind, step=step, attempt=self.attempt
+        )
+
+    def table(
+        self, name: str, rows: Any, columns: Optional[Sequence[str]] = None, step: Optional[int] = None
+    ) -> int:
+        """Keep a table as the artifact `NAME.json`: `{"columns": […], "rows": [[…], …]}`.
+
+        Parameters
+        ----------
+        rows : iterable of dicts or of sequences, or a data frame of pandas or polars
+        columns : sequence of str, optional
+            The names; needed for sequences.
+        """
+        import json
+
+        if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+            columns = [str(column) for column in rows.columns]
+            listed: List[Any] = rows.rows() if hasattr(rows, "rows") else rows.values.tolist()
+        else:
+            listed = list(rows)
+        if listed and hasattr(listed[0], "keys"):
+            if columns is None:
+                columns = list(dict.fromkeys(key for row in listed for key in row))
+            listed = [[row.get(column) for column in columns] for row in listed]
+        if columns is None:
+            raise InvalidError(f"table {name!r} has no column names", "table(name, rows, columns=[…])")
+        document = _mle.Db.as_document({"columns": list(columns), "rows": listed})
+        return self.artifact(json.dumps(document).encode(), f"{name}.json", kind="extra", step=step)
+
+    def image(self, name: str, image: Any, step: Optional[int] = None) -> int:
+        """Keep an image as the artifact `NAME.png`.
+
+        Parameters
+        ----------
+        image : (height, width), (height, width, 1 | 3 | 4) array, PIL image, bytes or path
+            Numbers are uint8 from 0 to 255, or floats from 0 to 1. Bytes and files are kept as they are.
+        """
+        if isinstance(image, (bytes, bytearray, str, os.PathLike)):
+            return self.artifact(image, name if "." in name else f"{name}.png", kind="figure", step=step)
+        from ._image import png
+
+        return self.artifact(png(image), f"{name}.png", kind="figure", step=step)
+
+    def figure(self, name: str, figure: Any, step: Optional[int] = None) -> int:
+        """Keep a figure: of matplotlib as PNG, of plotly as HTML, or anything :meth:`image` takes."""
+        if hasattr(figure, "savefig"):
+            import io
+
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", bbox_inches="tight")
+            return self.artifact(buffer.getvalue(), f"{name}.png", kind="figure", step=step)
+        if hasattr(figure, "to_html"):
+            return self.artifact(figure.to_html().encode(), f"{name}.html", kind="figure", step=step)
+        return self.image(name, figure, step)
+
+    def checkpoint(
+        self,
+        state: Any,
+        *,
+        step: Optional[int] = None,
+        value: Optional[float] = None,
+        name: Optional[str] = None,
+        init: bool = False,
+        last: bool = True,
+        every_k: int = 0,
+        top_k: int = 0,
+        goal: str = "min",
+    ) -> List[Tuple[str, int]]:
+        """Keep a checkpoint, and of the earlier ones those that the rules keep.
+
+        Parameters
+        ----------
+        state : path, bytes or object
+            Objects are stored by `torch.save` where torch is loaded and they hold its tensors or modules, else by pickle.
+        step, value : optional
+            Where on the step axis it was made, and what it is worth.
+        init, last : bool
+            Keep the first; keep the latest.
+        every_k, top_k : int
+            Keep each k-th; keep the k best by `value`, small or large as `goal` says.
+
+        Returns
+        -------
+        list of (str, int)
+            The roles it was kept for and the artifacts' ids.
+        """
+        self.flush()
+        self._checkpoints += 1
+        if isinstance(state, (str, os.PathLike)):
+            source: Any = os.fspath(state)
+            name = name or os.path.basename(source)
+        elif isinstance(state, (bytes, bytearray)):
+            source, name = bytes(state), name or "checkpoint.bin"
+        else:
+            source, suffix = _serialise(state)
+            name = name or f"checkpoint{suffix}"
+        return self.db.native.add_checkpoint(
+            name,
+            source,
+            run=self.run_id,
+            step=step,
+            number=self._checkpoints,
+            value=value,
+            attempt=self.attempt,
+            init=init,
+            last=last,
+            every_k=every_k,
+            top_k=top_k,
+            goal=goal,
+        )
+
+    def latest_checkpoint(self) -> Optional[Tuple[bytes, Optional[int]]]:
+        """Return the bytes and the step of the checkpoint to go on from, or None at the beginning."""
+        found = self.db.native.latest_checkpoint(self.run_id)
+        return None if found is None else (self.db.artifact(found[0]), found[2])
+
+
+def _again(path: str, run: int, sync: bool) -> Logger:
+    return Logger(path, run=run, sync=sync, keep_open=True)
+
+
+def _keep(logger: Logger) -> None:
+    """Have a logger closed at the end of the program, and flushed at the end of a child of multiprocessing."""
+    if not _open:
+        import atexit
+
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
+    _open[id(logger)] = logger
+    watch_children()
+
+
+def _close_all() -> None:
+    last = getattr(sys, "last_value", None)
+    for logger in list(_open.values()):
+        if not logger.is_own:
+            logger.flush()
+        elif last is not None and not isinstance(last, SystemExit):
+            logger.fail(f"{type(last).__name__}: {last}")
+        else:
+            logger.close()
+
+
+def watch_children() -> None:
+    """Have children of multiprocessing flush before they end: they run no `atexit`."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and not getattr(watch_children, "done", False):
+        util.register_after_fork(_close_all, _in_child)
+        watch_children.done = True  # type: ignore[attr-defined]
+
+
+def _in_child(_: object) -> None:
+    import multiprocessing.util
+
+    multiprocessing.util.Finalize(None, _close_all, exitpriority=100)
+
+
+def _histogram(values: Any, bins: int) -> Tuple[List[float], List[int]]:
+    """Return edges and counts.
+
+    >>> mle._logger._histogram([0.0, 1.0, 1.0, float("nan")], 2)
+    ([0.0, 0.5, 1.0], [1, 2])
+    """
+    if bins < 1:
+        raise InvalidError(f"bins: {bins} is not a whole number above 0")
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    if hasattr(values, "ravel"):
+        import numpy
+
+        flat = numpy.asarray(values, dtype="float64").ravel()
+        counted, cut = numpy.histogram(flat[numpy.isfinite(flat)], bins)
+        return cut.tolist(), counted.tolist()
+    numbers = [float(value) for value in values]
+    numbers = [value for value in numbers if value - value == 0.0]
+    low, high = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts = [0] * bins
+    for value in numbers:
+        counts[min(int((value - low) / (high - low) * bins), bins - 1)] += 1
+    return [low + (high - low) * at / bins for at in range(bins + 1)], counts
+
+
+def _serialise(state: Any) -> Tuple[bytes, str]:
+    import io
+
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        values = state.values() if isinstance(state, dict) else [state]
+        if any(isinstance(value, (torch.Tensor, torch.nn.Module)) or hasattr(value, "state_dict") for value in values):
+            buffer = io.BytesIO()
+            torch.save(state, buffer)
+            return buffer.getvalue(), ".pt"
+    import pickle
+
+    return pickle.dumps(state), ".pkl"

@@ -1,0 +1,353 @@
+"""Studies: adaptive searches that live in a file."""
+
+from __future__ import annotations
+
+import sys
+
+from ._db import as_database
+from ._errors import InvalidError, NotFoundError, Pruned
+from ._logger import aims
+from ._strategy import Exhausted, Trial, Waiting, as_values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+
+    from ._db import Database
+    from ._frame import Frame
+    from ._types import Function, Objectives, Path, Values
+
+
+class Study:
+    """A search in a file that is asked and told; several processes may do so at once.
+
+    The study of this name is gone on with when the file has one, else it is made from `space` and the rest.
+
+    Parameters
+    ----------
+    name : str
+        Its name, and its experiment's.
+    space : dict, optional
+        As of :class:`mle.Strategy`. Left out: the study must be there.
+    db : path or Database, optional
+        The file; that of `MLE_DB` when left out.
+    strategy, settings, seed, trials, workers, epochs, epoch_budget, constraints
+        As of :class:`mle.Strategy`.
+    objective : str, dict or list
+        What trials are valued by, such as "loss" or ["loss", "accuracy:max"].
+    purpose : str
+        Why it is done.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no study of this name and no space.
+    InvalidError
+        For an unknown strategy or setting, or a space it cannot search.
+
+    Examples
+    --------
+    >>> study = mle.Study("bowl", {"x": mle.real(-5, 5)}, db="lab.db", strategy="gp", trials=20)
+    >>> study.optimize(lambda params: params["x"] ** 2)
+    >>> abs(study.best["params"]["x"]) < 1.0
+    True
+    """
+
+    def __init__(
+        self,
+        name: str,
+        space: Optional[Mapping[str, Any]] = None,
+        *,
+        db: Union[Database, Path, None] = None,
+        strategy: str = "auto",
+        objective: Objectives = "value",
+        settings: Optional[Mapping[str, Any]] = None,
+        seed: int = 0,
+        trials: Optional[int] = None,
+        workers: int = 1,
+        epochs: Optional[int] = None,
+        epoch_budget: Optional[int] = None,
+        constraints: Sequence[str] = (),
+        purpose: str = "",
+    ) -> None:
+        self.db = as_database(db)
+        self.name = name
+        if space is None:
+            self.id, self.experiment = self.db.native.find_study(name)
+        else:
+            self.id, self.experiment, _ = self.db.native.add_study(
+                name,
+                dict(space),
+                strategy=strategy,
+                settings=dict(settings or {}),
+                objectives=aims(objective),
+                constraints=list(constraints),
+                trials=trials,
+                workers=workers,
+                seed=seed,
+                epochs=epochs,
+                epoch_budget=epoch_budget,
+                purpose=purpose,
+                if_missing=True,
+                argv=list(sys.argv),
+            )
+        found = self.db.sql("SELECT metric, goal FROM objectives WHERE experiment_id = ? ORDER BY position", [self.experiment])
+        #: Pairs of a metric and "min" or "max".
+        self.objectives = list(zip(found["metric"], found["goal"]))
+
+    def __repr__(self) -> str:
+        return f"<mle.Study {self.name!r} ({self.id}) in {self.db.path!r}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<b>Study {escape(self.name)}</b>{self.trials()._repr_html_()}"
+
+    @property
+    def state(self) -> str:
+        """open, paused, exhausted or closed."""
+        return str(self.db.sql("SELECT state FROM studies WHERE id = ?", [self.id]).one())
+
+    def ask(self) -> Trial:
+        """Return what to try next; from now on it is at work, also for other processes.
+
+        Raises
+        ------
+        Exhausted
+            When nothing is left.
+        Waiting
+            When a trial at work must be told first.
+        ConflictError
+            When the study is paused.
+        """
+        found, why = self.db.native.ask(self.id, 1)
+        if not found:
+            raise Exhausted("nothing is left to try") if why == "exhausted" else Waiting("tell a trial first")
+        return Trial(found[0])
+
+    def ask_many(self, n: int) -> List[Trial]:
+        """Return up to `n` trials in one transaction; fewer when there are no more for now."""
+        return [Trial(found) for found in self.db.native.ask(self.id, n)[0]]
+
+    def tell(
+        self, trial: Union[Trial, int], values: Values = None, *, status: str = "complete", curve: Sequence[float] = ()
+    ) -> None:
+        """Say how a trial ended; as :meth:`mle.Strategy.tell`.
+
+        Raises
+        ------
+        ConflictError
+            When it was told already, or its jobs value it.
+        """
+        number = trial.number if isinstance(trial, Trial) else int(trial)
+        told = as_values(values, [name for name, _ in self.objectives])
+        self.db.native.tell(self.id, number, told, status, [float(value) for value in curve])
+
+    def add(self, params: Mapping[str, Any], values: Values = None) -> int:
+        """Add a point: with values as a trial that was made elsewhere, without as one to try next. Return its number."""
+        told = as_values(values, [name for name, _ in self.objectives])
+        return self.db.native.add_points(self.id, [(dict(params), told)])[0][0]
+
+    def trials(self) -> Frame:
+        """Return the trials in order of their numbers."""
+        return self.db._view("SELECT * FROM trials WHERE study_id = ? ORDER BY number", [self.id])
+
+    @property
+    def best(self) -> Dict[str, Any]:
+        """The best trial by the first objective: number, value, values, params.
+
+        Raises
+        ------
+        NotFoundError
+            When none is complete with a number.
+        """
+        found = self.db._view(
+            'SELECT number, value, "values", params FROM ranking WHERE study_id = ? ORDER BY place, number LIMIT 1', [self.id]
+        ).rows()
+        if not found:
+            raise NotFoundError(f"no trial of study {self.name!r} is complete")
+        return found[0]
+
+    def top(self, k: int = 10) -> Frame:
+        """Return the best `k` trials by the first objective."""
+        return self.db._view("SELECT * FROM ranking WHERE study_id = ? ORDER BY place, number LIMIT ?", [self.id, k])
+
+    def pareto(self) -> Frame:
+        """Return the trials that no other is better than in one objective and as good in all."""
+        return self.db._view("SELECT * FROM pareto WHERE study_id = ? ORDER BY number", [self.id])
+
+    def pause(self) -> None:
+        """Ask for nothing more; trials at work go on."""
+        self.db.native.steer_study(self.id, "pause")
+
+    def resume(self) -> None:
+        """Let a paused study ask again."""
+        self.db.native.steer_study(self.id, "resume")
+
+    def extend(self, trials: int) -> None:
+        """Allow so many more trials."""
+        self.db.native.steer_study(self.id, "extend", trials)
+
+    def refine(self, k: int) -> Any:
+        """Narrow the space to the box around the best `k` trials; return it."""
+        return self.db.native.refine(self.id, k)
+
+    def replay(self) -> Optional[int]:
+        """Derive each proposal again from what was known then.
+
+        Returns
+        -------
+        int or None
+            The number of the first trial that would be proposed otherwise; None when all follow.
+        """
+        return self.db.native.replay(self.id)[1]
+
+    def optimize(
+        self,
+        function: Function,
+        n: Optional[int] = None,
+        *,
+        workers: int = 1,
+        processes: bool = False,
+        on_error: str = "raise",
+    ) -> None:
+        """Ask, call and tell until `n` trials are told or nothing is left.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the parameters as a dict; returns a number, a number for each objective, or a dict by metric. NaN and
+            infinities are information. With epochs it takes the :class:`mle.Trial` instead. :class:`mle.Pruned` says that
+            the trial was stopped early.
+        n : int, optional
+            How many trials; needed when the study has no bound and its space is not finite.
+        workers : int
+            How many at once.
+        processes : bool
+            Processes instead of threads; `function` must be importable then.
+        on_error : str
+            "raise": the trial is told as failed, those at work end, and the error is raised. "record": the trial is told as
+            failed and the search goes on.
+
+        Raises
+        ------
+        InvalidError
+            When nothing would end it.
+        """
+        if on_error not in ("raise", "record"):
+            raise InvalidError(f"on_error: {on_error!r} is neither 'raise' nor 'record'")
+        if n is None and self._is_endless():
+            raise InvalidError("nothing ends this search", "optimize(function, n), or a study with trials=…")
+        _Loop(self, function, n, max(1, workers), on_error).run(processes)
+
+    def _is_endless(self) -> bool:
+        bound = self.db.sql("SELECT trial_max FROM studies WHERE id = ?", [self.id]).one()
+        strategy = self.db.sql("SELECT strategy FROM studies WHERE id = ?", [self.id]).one()
+        return bound is None and strategy != "grid"
+
+    def _has_epochs(self) -> bool:
+        return self.db.sql("SELECT epoch_max FROM studies WHERE id = ?", [self.id]).one() is not None
+
+
+class _Loop:
+    """The trials of one call of `optimize`."""
+
+    def __init__(self, study: Study, function: Function, n: Optional[int], workers: int, on_error: str) -> None:
+        self.study, self.function, self.left, self.workers, self.on_error = study, function, n, workers, on_error
+        import threading
+
+        self.lock = threading.Lock()
+        self.error: Optional[BaseException] = None
+        self.takes_trial = study._has_epochs()
+
+    def run(self, processes: bool) -> None:
+        import threading
+
+        call: Callable[[Trial], Any] = self._call
+        pool: Any = None
+        if processes:
+            import concurrent.futures
+
+            from ._logger import watch_children
+
+            pool = concurrent.futures.ProcessPoolExecutor(self.workers)
+            watch_children()
+            function, takes_trial = self.function, self.takes_trial
+            call = lambda trial: pool.submit(_in_process, function, trial, takes_trial).result()  # noqa: E731
+        try:
+            if self.workers == 1:
+                self._work(call)
+            else:
+                threads = [threading.Thread(target=self._work, args=(call,), daemon=True) for _ in range(self.workers)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    self._join(thread)
+        finally:
+            if pool is not None:
+                pool.shutdown()
+        if self.error is not None:
+            raise self.error
+
+    def _join(self, thread: threading.Thread) -> None:
+        while thread.is_alive():
+            try:
+                thread.join(0.2)
+            except KeyboardInterrupt as error:
+                self.error = self.error or error
+
+    def _call(self, trial: Trial) -> Any:
+        return _in_process(self.function, trial, self.takes_trial)
+
+    def _take(self) -> Optional[Trial]:
+        """Return the next trial; waits for one. None when there is nothing more to do."""
+        while True:
+            with self.lock:
+                if self.error is not None or self.left == 0:
+                    return None
+                try:
+                    trial = self.study.ask()
+                except Exhausted:
+                    return None
+                except Waiting:
+                    pass
+                else:
+                    if self.left is not None:
+                        self.left -= 1
+                    return trial
+            self.study.db.wait(0.05)
+
+    def _work(self, call: Callable[[Trial], Any]) -> None:
+        try:
+            while True:
+                trial = self._take()
+                if trial is None:
+                    return
+                self._try(call, trial)
+        except BaseException as error:
+            self.error = self.error or error
+
+    def _try(self, call: Callable[[Trial], Any], trial: Trial) -> None:
+        try:
+            told = call(trial)
+            names = [name for name, _ in self.study.objectives]
+            curve: Sequence[float] = ()
+            if self.takes_trial and isinstance(told, tuple) and len(told) == 2 and isinstance(told[1], (list, tuple)):
+                told, curve = told
+            values = as_values(told, names)
+            if values is None or len(values) != len(names):
+                raise InvalidError(f"trial {trial.number}: {told!r} is not one number for each of {', '.join(names)}")
+        except Pruned as pruned:
+            self.study.tell(trial, status="pruned", curve=pruned.curve)
+        except BaseException as error:
+            self.study.tell(trial, status="failed")
+            if self.on_error == "raise" or not isinstance(error, Exception):
+                raise
+        else:
+            self.study.tell(trial, values, curve=curve)
+
+
+def _in_process(function: Any, trial: Trial, takes_trial: bool) -> Any:
+    told = function(trial if takes_trial else trial.params)
+    return told.tolist() if hasattr(told, "tolist") else told

@@ -1,0 +1,396 @@
+//! A file: connections that are opened when needed and kept, and what is asked of it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mle::aggregate::{self, OverSeeds};
+use mle::error::{Error, Result};
+use mle::id::RunId;
+use mle::metric::{self, Series};
+use mle::store::{Open, ReadTx, SqlValue, Store, ToSql, Watch, WriteTx};
+use mle::study::Memory;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyDict, PyList, PyMapping, PyTuple};
+
+use crate::convert::{Column, numbers, sql_value, to_py};
+use crate::fork;
+
+/// So many idle connections of a kind are kept.
+const IDLE_MAX: usize = 4;
+/// Threads that read series side by side.
+const READERS: usize = 4;
+
+/// The connections to one file. Each call takes one for itself, so threads do not wait for each other's reads.
+pub(crate) struct Files {
+    path: PathBuf,
+    writable: bool,
+    readers: Mutex<Vec<Store>>,
+    writers: Mutex<Vec<Store>>,
+    memory: Mutex<Memory>,
+}
+
+impl Files {
+    /// Closes what no call uses.
+    pub(crate) fn close_idle(&self) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn take(idle: &Mutex<Vec<Store>>) -> Option<Store> {
+        idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give(idle: &Mutex<Vec<Store>>, store: Store) {
+        let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(store);
+        }
+    }
+
+    fn reader(&self) -> Result<Store> {
+        Self::take(&self.readers).map_or_else(|| Store::open(&self.path, Open::ReadOnly), Ok)
+    }
+
+    pub(crate) fn read<T>(&self, body: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+        let store = self.reader()?;
+        let result = store.read(body);
+        Self::give(&self.readers, store);
+        result
+    }
+
+    fn with_writer<T>(&self, body: impl FnOnce(&mut Store) -> Result<T>) -> Result<T> {
+        if !self.writable {
+            return Err(Error::invalid(
+                self.path.display().to_string(),
+                "was opened to be read only",
+            )
+            .with_hint("mle.open(path) without read_only=True"));
+        }
+        let store = Self::take(&self.writers);
+        let mut store = store.map_or_else(|| Store::open(&self.path, Open::Existing), Ok)?;
+        let result = body(&mut store);
+        Self::give(&self.writers, store);
+        result
+    }
+
+    pub(crate) fn write<T>(&self, body: impl FnOnce(&WriteTx<'_>) -> Result<T>) -> Result<T> {
+        self.with_writer(|store| store.write(body))
+    }
+
+    /// Writes what searches are asked and told.
+    pub(crate) fn write_search<T>(
+        &self,
+        body: impl FnOnce(&WriteTx<'_>, &mut Memory) -> Result<T>,
+    ) -> Result<T> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        self.with_writer(|store| memory.write(store, body))
+    }
+}
+
+/// A file, opened. All methods may be called by several threads and after a fork.
+#[pyclass(frozen, module = "mle._mle")]
+pub struct Db {
+    pub(crate) files: Arc<Files>,
+}
+
+impl Db {
+    pub(crate) fn read<T: Send>(
+        &self,
+        py: Python<'_>,
+        body: impl FnOnce(&ReadTx<'_>) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        fork::blocking(py, || self.files.read(body))
+    }
+
+    pub(crate) fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        body: impl FnOnce(&WriteTx<'_>) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        fork::blocking(py, || self.files.write(body))
+    }
+}
+
+#[pymethods]
+impl Db {
+    /// Opens the file; `mode` is "create" (make it when it is not there), "existing" or "read".
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf, mode: &str) -> PyResult<Db> {
+        let how = match mode {
+            "read" => Open::ReadOnly,
+            "existing" => Open::Existing,
+            _ => Open::Create,
+        };
+        let files = fork::blocking(py, || {
+            let path = std::path::absolute(&path).map_err(|error| Error::io(&path, error))?;
+            let store = Store::open(&path, how)?;
+            let files = Files {
+                path,
+                writable: how != Open::ReadOnly,
+                readers: Mutex::default(),
+                writers: Mutex::default(),
+                memory: Mutex::default(),
+            };
+            Files::give(if how == Open::ReadOnly { &files.readers } else { &files.writers }, store);
+            Ok(Arc::new(files))
+        })?;
+        fork::register(&files);
+        Ok(Db { files })
+    }
+
+    #[getter]
+    fn path(&self) -> OsString {
+        self.files.path.clone().into_os_string()
+    }
+
+    #[getter]
+    fn read_only(&self) -> bool {
+        !self.files.writable
+    }
+
+    /// Closes the connections that are open; the next call opens one again.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        fork::blocking(py, || {
+            self.files.close_idle();
+            Ok(())
+        })
+    }
+
+    /// Returns the column names and the columns of a statement that only reads.
+    #[pyo3(signature = (statement, params=None))]
+    fn sql<'py>(
+        &self,
+        py: Python<'py>,
+        statement: &str,
+        params: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<(Vec<String>, Vec<Bound<'py, PyTuple>>)> {
+        let params = Params::read(params.as_ref())?;
+        let answer = self.read(py, |tx| {
+            if !tx.is_read_only(statement)? || !mle::cli::sql::is_question(statement) {
+                return Err(Error::invalid("SQL", "the statement would change the file")
+                    .with_hint("only a SELECT can be asked"));
+            }
+            params.ask(tx, statement)
+        });
+        let (names, columns) = answer?;
+        Ok((names, columns.into_iter().map(|column| column.into_py(py)).collect::<PyResult<_>>()?))
+    }
+
+    /// Returns steps (int64), values (float64) and with `timed` seconds (float64) of a series, or None.
+    #[pyo3(signature = (run, metric, timed=false))]
+    fn series<'py>(
+        &self,
+        py: Python<'py>,
+        run: i64,
+        metric: &str,
+        timed: bool,
+    ) -> PyResult<Option<Points<'py>>> {
+        let found = self.read(py, |tx| match timed {
+            true => metric::timed_series(tx, RunId(run), metric),
+            false => metric::series(tx, RunId(run), metric),
+        })?;
+        found.map(|series| points(py, &series)).transpose()
+    }
+
+    /// Returns `(run, metric, steps, values, seconds)` of each series that is there.
+    #[pyo3(signature = (runs, metrics, timed=false))]
+    fn many_series<'py>(
+        &self,
+        py: Python<'py>,
+        runs: Vec<i64>,
+        metrics: Vec<String>,
+        timed: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let found = fork::blocking(py, || read_side_by_side(&self.files, &runs, &metrics, timed))?;
+        let list = PyList::empty(py);
+        for (run, metric, series) in &found {
+            let (steps, values, seconds) = points(py, series)?;
+            list.append((run, metric, steps, values, seconds))?;
+        }
+        Ok(list)
+    }
+
+    /// Returns the steps and arrays of a metric of vectors, or None.
+    fn vectors<'py>(
+        &self,
+        py: Python<'py>,
+        run: i64,
+        metric: &str,
+    ) -> PyResult<Option<(Vec<i64>, Bound<'py, PyList>)>> {
+        let Some(found) = self.read(py, |tx| metric::vectors(tx, RunId(run), metric))? else {
+            return Ok(None);
+        };
+        let list = PyList::empty(py);
+        let mut steps = Vec::with_capacity(found.len());
+        for (step, vector) in &found {
+            steps.push(*step);
+            list.append(to_py(py, vector)?)?;
+        }
+        Ok(Some((steps, list)))
+    }
+
+    /// Returns the steps and texts of a metric of texts, or None.
+    fn texts(
+        &self,
+        py: Python<'_>,
+        run: i64,
+        metric: &str,
+    ) -> PyResult<Option<(Vec<i64>, Vec<String>)>> {
+        Ok(self
+            .read(py, |tx| metric::texts(tx, RunId(run), metric))?
+            .map(|found| found.into_iter().unzip()))
+    }
+
+    /// Returns for each metric a dict of columns: steps (int64), n (uint32), and float64 statistics over the runs.
+    fn over_seeds<'py>(
+        &self,
+        py: Python<'py>,
+        runs: Vec<i64>,
+        metrics: Vec<String>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let found = fork::blocking(py, || {
+            let series = read_side_by_side(&self.files, &runs, &metrics, false)?;
+            let of = |metric: &String| {
+                let found: Vec<Series> =
+                    series.iter().filter(|one| one.1 == *metric).map(|one| one.2.clone()).collect();
+                aggregate::aggregate(&found)
+            };
+            Ok(metrics.iter().map(of).collect::<Vec<OverSeeds>>())
+        })?;
+        let dict = PyDict::new(py);
+        for (metric, over) in metrics.iter().zip(&found) {
+            let columns = PyDict::new(py);
+            columns.set_item("step", numbers(py, &over.steps)?)?;
+            columns.set_item("n", numbers(py, &over.n)?)?;
+            for (name, values) in [
+                ("mean", &over.mean),
+                ("std", &over.std),
+                ("min", &over.min),
+                ("max", &over.max),
+                ("iqm", &over.iqm),
+                ("p10", &over.p10),
+                ("p25", &over.p25),
+                ("p50", &over.p50),
+                ("p75", &over.p75),
+                ("p90", &over.p90),
+            ] {
+                columns.set_item(name, numbers(py, values)?)?;
+            }
+            dict.set_item(metric, columns)?;
+        }
+        Ok(dict)
+    }
+
+    /// Sleeps until something is written to the file or the time [s] is over; returns whether it was.
+    fn wait(&self, py: Python<'_>, seconds: f64) -> bool {
+        let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
+        py.detach(|| Watch::new(&self.files.path).wait(timeout))
+    }
+}
+
+type Points<'py> =
+    (Bound<'py, PyByteArray>, Bound<'py, PyByteArray>, Option<Bound<'py, PyByteArray>>);
+
+fn points<'py>(py: Python<'py>, series: &Series) -> PyResult<Points<'py>> {
+    let seconds = &series.elapsed_s;
+    let seconds = if seconds.is_empty() { None } else { Some(numbers(py, seconds)?) };
+    Ok((numbers(py, &series.steps)?, numbers(py, &series.values)?, seconds))
+}
+
+/// Reads series by a few threads, each with a connection of its own, in the order asked for.
+fn read_side_by_side(
+    files: &Files,
+    runs: &[i64],
+    metrics: &[String],
+    timed: bool,
+) -> Result<Vec<(i64, String, Series)>> {
+    let wanted: Vec<(i64, &String)> =
+        runs.iter().flat_map(|run| metrics.iter().map(move |metric| (*run, metric))).collect();
+    let read = |wanted: &[(i64, &String)]| {
+        files.read(|tx| {
+            let mut found = Vec::new();
+            for (run, name) in wanted {
+                let series = match timed {
+                    true => metric::timed_series(tx, RunId(*run), name)?,
+                    false => metric::series(tx, RunId(*run), name)?,
+                };
+                found.extend(series.map(|series| (*run, (*name).clone(), series)));
+            }
+            Ok(found)
+        })
+    };
+    let threads = READERS.min(std::thread::available_parallelism().map_or(1, usize::from));
+    let share = wanted.len().div_ceil(threads.max(1)).max(8);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            wanted.chunks(share).map(|part| scope.spawn(move || read(part))).collect();
+        let mut all = Vec::new();
+        for part in parts {
+            let part = part
+                .join()
+                .map_err(|_| Error::Failed("a thread that read series panicked".into()))?;
+            all.extend(part?);
+        }
+        Ok(all)
+    })
+}
+
+/// Parameters of a statement.
+enum Params {
+    ByPlace(Vec<SqlValue>),
+    ByName(Vec<(String, SqlValue)>),
+}
+
+impl Params {
+    fn read(given: Option<&Bound<'_, PyAny>>) -> PyResult<Params> {
+        let Some(given) = given.filter(|given| !given.is_none()) else {
+            return Ok(Params::ByPlace(Vec::new()));
+        };
+        if let Ok(mapping) = given.cast::<PyMapping>() {
+            let pairs = mapping.items()?.iter().map(|pair| {
+                let (name, value): (String, Bound<'_, PyAny>) = pair.extract()?;
+                let name =
+                    if name.starts_with([':', '@', '$']) { name } else { format!(":{name}") };
+                Ok((name, sql_value(&value)?))
+            });
+            return pairs.collect::<PyResult<_>>().map(Params::ByName);
+        }
+        let values = given.try_iter()?.map(|value| sql_value(&value?));
+        values.collect::<PyResult<_>>().map(Params::ByPlace)
+    }
+
+    fn ask(&self, tx: &ReadTx<'_>, statement: &str) -> Result<(Vec<String>, Vec<Column>)> {
+        let names = std::cell::RefCell::new(Vec::new());
+        let mut columns: Vec<Column> = Vec::new();
+        let start = |found: &[String]| {
+            names.replace(found.to_vec());
+            Ok(())
+        };
+        let row = |row: &mle::store::Row<'_>| {
+            columns.resize_with(names.borrow().len(), Column::default);
+            for (at, column) in columns.iter_mut().enumerate() {
+                column.push(row.get(at).map_err(|error| Error::sqlite(error, statement))?);
+            }
+            Ok(true)
+        };
+        match self {
+            Params::ByPlace(values) => {
+                let values: Vec<&dyn ToSql> =
+                    values.iter().map(|value| value as &dyn ToSql).collect();
+                tx.stream(statement, values.as_slice(), start, row)?;
+            }
+            Params::ByName(pairs) => {
+                let pairs: Vec<(&str, &dyn ToSql)> = pairs
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value as &dyn ToSql))
+                    .collect();
+                tx.stream(statement, pairs.as_slice(), start, row)?;
+            }
+        }
+        let names = names.into_inner();
+        columns.resize_with(names.len(), Column::default);
+        Ok((names, columns))
+    }
+}

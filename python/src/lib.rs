@@ -1,0 +1,40 @@
+//! `mle._mle`: what the Python package is made of. Everything here converts and calls; the work is in the crate `mle`.
+//!
+//! Rules: no interpreter lock is held while a file is read or written or a strategy thinks; what touches a file goes
+//! through [`fork::blocking`], so that no connection lives through a fork.
+
+mod artifact;
+mod convert;
+mod db;
+mod errors;
+mod fork;
+mod logger;
+mod protocol;
+mod queue;
+mod search;
+mod study;
+
+use pyo3::prelude::*;
+
+/// The native part of `mle`; use the names of the package instead.
+#[pymodule]
+mod _mle {
+    #[pymodule_export]
+    use super::db::Db;
+    #[pymodule_export]
+    use super::fork::{after_fork, before_fork};
+    #[pymodule_export]
+    use super::logger::Logger;
+    #[pymodule_export]
+    use super::queue::{cores, gpus, memory_mib};
+    #[pymodule_export]
+    use super::search::{Strategy, describe_space, strategies};
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("VIEWS", mle::store::VIEWS)
+    }
+}

@@ -1,0 +1,193 @@
+//! Studies of a file that are asked and told.
+
+use mle::error::Error;
+use mle::id::StudyId;
+use mle::protocol::{self, Goal, Provenance};
+use mle::search::history::PastState;
+use mle::search::space::Space;
+use mle::study::{self, NewStudy, Nothing, Point, Told};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::convert::{Document, Object, object_to_py, to_py};
+use crate::db::Db;
+use crate::errors::OrRaise;
+use crate::fork::blocking;
+use crate::protocol::word;
+use crate::search::state;
+
+#[pymethods]
+impl Db {
+    /// Adds a study that is asked and told by hand; returns the ids of study and experiment, and whether it is new.
+    ///
+    /// With `if_missing` a study of this name that is there already is the answer.
+    #[pyo3(signature = (name, space, *, strategy="auto", settings=Object::default(),
+        objectives=vec![("value".to_owned(), "min".to_owned())], constraints=Vec::new(), trials=None, workers=1, seed=0,
+        epochs=None, epoch_budget=None, purpose="", if_missing=false, argv=Vec::new()))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn add_study(
+        &self,
+        py: Python<'_>,
+        name: String,
+        space: Document,
+        strategy: &str,
+        settings: Object,
+        objectives: Vec<(String, String)>,
+        constraints: Vec<String>,
+        trials: Option<u64>,
+        workers: u64,
+        seed: u64,
+        epochs: Option<u64>,
+        epoch_budget: Option<u64>,
+        purpose: &str,
+        if_missing: bool,
+        argv: Vec<String>,
+    ) -> PyResult<(i64, i64, bool)> {
+        let objectives =
+            objectives.into_iter().map(|(metric, goal)| Ok((metric, word::<Goal>(&goal)?)));
+        let new = NewStudy {
+            name,
+            purpose: purpose.to_owned(),
+            space: Space::parse(&space.0)
+                .and_then(|space| space.with_constraints(constraints))
+                .or_raise()?,
+            strategy: strategy.to_lowercase(),
+            settings: settings.0,
+            objectives: objectives.collect::<mle::Result<_>>().or_raise()?,
+            trials,
+            workers,
+            seed,
+            epochs,
+            epoch_budget,
+        };
+        let provenance = py.detach(|| Provenance::capture(".".as_ref(), None, &argv));
+        self.write(py, |tx| {
+            let known = if if_missing { study::find(tx, &new.name).ok() } else { None };
+            let id = match known {
+                Some(id) => id,
+                None => study::new(tx, &new, &provenance, &protocol::user_name())?,
+            };
+            Ok((id.0, study::experiment(tx, id)?.0, known.is_none()))
+        })
+    }
+
+    /// Returns the ids of a study and its experiment, found by that one's id, name or the beginning of its uid.
+    fn find_study(&self, py: Python<'_>, word: &str) -> PyResult<(i64, i64)> {
+        self.read(py, |tx| {
+            let study = study::find(tx, word)?;
+            Ok((study.0, study::experiment(tx, study)?.0))
+        })
+    }
+
+    /// Returns up to `n` trials as dicts, and why there are fewer: "wait", "exhausted" or None. They are at work then.
+    #[pyo3(signature = (study, n=1, who="python"))]
+    fn ask<'py>(
+        &self,
+        py: Python<'py>,
+        study: i64,
+        n: u64,
+        who: &str,
+    ) -> PyResult<(Bound<'py, PyList>, Option<&'static str>)> {
+        let answer = blocking(py, || {
+            self.files.write_search(|tx, memory| study::ask(tx, memory, StudyId(study), n, who))
+        })?;
+        let list = PyList::empty(py);
+        for trial in &answer.trials {
+            let dict = PyDict::new(py);
+            dict.set_item("number", trial.number)?;
+            dict.set_item("params", object_to_py(py, &trial.params)?)?;
+            dict.set_item("epochs", trial.epochs)?;
+            dict.set_item("resumed", trial.resumed)?;
+            list.append(dict)?;
+        }
+        let why = answer.nothing.map(|nothing| match nothing {
+            Nothing::Wait => "wait",
+            Nothing::Exhausted => "exhausted",
+        });
+        Ok((list, why))
+    }
+
+    /// Says how a trial ended: "complete" with a value for each objective, "failed" or "pruned".
+    #[pyo3(signature = (study, number, values=None, status="complete", curve=Vec::new(), who="python"))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn tell(
+        &self,
+        py: Python<'_>,
+        study: i64,
+        number: u64,
+        values: Option<Vec<f64>>,
+        status: &str,
+        curve: Vec<f64>,
+        who: &str,
+    ) -> PyResult<()> {
+        let told = match state(status, values).or_raise()? {
+            PastState::Complete { values } => Told::Complete(values),
+            PastState::Pruned => Told::Pruned,
+            PastState::Failed | PastState::Pending => Told::Failed,
+        };
+        self.write(py, |tx| study::tell(tx, StudyId(study), number, &told, &curve, who))
+    }
+
+    /// Adds points with known values, or points to try; returns the numbers of the new trials, and which were left out
+    /// and why.
+    #[pyo3(signature = (study, points, strict=true, who="python"))]
+    #[expect(clippy::type_complexity, reason = "two lists")]
+    fn add_points(
+        &self,
+        py: Python<'_>,
+        study: i64,
+        points: Vec<(Object, Option<Vec<f64>>)>,
+        strict: bool,
+        who: &str,
+    ) -> PyResult<(Vec<u64>, Vec<(usize, String)>)> {
+        let points: Vec<Point> = points
+            .into_iter()
+            .map(|(params, values)| Point {
+                params: params.0,
+                told: values.map(Told::Complete),
+                curve: Vec::new(),
+                extra: serde_json::json!({}),
+            })
+            .collect();
+        let added = self.write(py, |tx| study::add(tx, StudyId(study), &points, strict, who))?;
+        Ok((added.numbers, added.left_out))
+    }
+
+    /// Pauses a study, lets it go on, or allows it more trials.
+    #[pyo3(signature = (study, verb, trials=0, who="python"))]
+    fn steer_study(
+        &self,
+        py: Python<'_>,
+        study: i64,
+        verb: &str,
+        trials: u64,
+        who: &str,
+    ) -> PyResult<()> {
+        let id = StudyId(study);
+        self.write(py, |tx| match verb {
+            "pause" => study::pause(tx, id, who).map(drop),
+            "resume" => study::resume(tx, id, who).map(drop),
+            "extend" => study::extend(tx, id, trials, who).map(drop),
+            other => Err(Error::invalid("verb", format!("\"{other}\" is not known"))),
+        })
+    }
+
+    /// Narrows a study's space to the box around its best `k` trials.
+    #[pyo3(signature = (study, k, who="python"))]
+    fn refine<'py>(
+        &self,
+        py: Python<'py>,
+        study: i64,
+        k: usize,
+        who: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let space = self.write(py, |tx| study::refine(tx, StudyId(study), k, who))?;
+        to_py(py, &space.to_json())
+    }
+
+    /// Derives each proposal again; returns how many were the same, and the number of the first that was not.
+    fn replay(&self, py: Python<'_>, study: i64) -> PyResult<(u64, Option<u64>)> {
+        let found = self.read(py, |tx| study::replay(tx, StudyId(study), false))?;
+        Ok((found.identical, found.difference.map(|difference| difference.number)))
+    }
+}

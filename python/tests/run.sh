@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Installs the Python package into a virtual environment of its own and runs its tests. Words go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+venv=${MLE_TEST_VENV:-$root/target/python-venv}
+if [ ! -x "$venv/bin/python" ]; then
+    python3 -m venv "$venv" || { echo "tests need python3 with the module venv; please install it" >&2; exit 2; }
+fi
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check pytest numpy pandas mypy
+# The profile of `cargo test`, whose dependencies are compiled already.
+MATURIN_PEP517_ARGS="--profile dev" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall \
+    --no-deps ./python
+(cd python && "$venv/bin/mypy" --cache-dir "$root/target/mypy")
+cd "$venv"
+PYTHONPATH=$root/python/tests exec "$venv/bin/python" -m pytest -p lab -p no:cacheprovider --rootdir "$root/python" -q \
+    --doctest-modules "$root/python/tests" --pyargs mle "$@"
