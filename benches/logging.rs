@@ -255,7 +255,7 @@ fn one_of_many(folder: &Path) {
     let total = sized("MLE_BENCH_POINTS", 10_000_000);
     let length = 100_000;
     let mut store = Store::open(&path, Open::Create).expect("a file");
-    store.checkpoint_by_hand().expect("a pragma");
+    store.checkpoint_by_hand();
     let mut runs = Vec::new();
     let (mut used, mut points) = (0.0, 0);
     while points < total {

@@ -26,7 +26,7 @@ CREATE TABLE blob_chunk (
 CREATE TABLE experiment (
     -- A purpose under one code version: the protocol's entry.
     id            INTEGER PRIMARY KEY,
-    uid           TEXT    NOT NULL UNIQUE,
+    uid           TEXT    NOT NULL,
     name          TEXT    NOT NULL CHECK (name <> ''),
     purpose       TEXT    NOT NULL DEFAULT '',
     project       TEXT    NOT NULL DEFAULT 'default',
@@ -59,19 +59,22 @@ CREATE TABLE experiment (
     CHECK ((state = 'complete' OR state = 'failed' OR state = 'cancelled') = (ended_at_ms IS NOT NULL)),
     CHECK (state <> 'running' OR started_at_ms IS NOT NULL)
 ) STRICT;
--- Each index is a page more for each experiment added, so there is none for what the rows in order of id can serve.
+-- Each index is a page more to write, so an open experiment is in one only: the few that are open are looked through, and
+-- an experiment goes into the others when it ends.
 -- Serves protocol.sql: ids_by_open_state, and the search for what is to be done.
-CREATE INDEX experiment_open ON experiment (id) WHERE state IN ('planned', 'running', 'paused');
+CREATE INDEX experiment_open ON experiment (id) WHERE ended_at_ms IS NULL;
+-- Serves protocol.sql: experiments_by_uid.
+CREATE UNIQUE INDEX experiment_for_uid ON experiment (uid) WHERE ended_at_ms IS NOT NULL;
 -- Serves protocol.sql: ids_by_ended_state.
 CREATE INDEX experiment_ended ON experiment (state, id) WHERE state IN ('complete', 'failed', 'cancelled');
 -- Serves protocol.sql: ids_by_project. What most experiments are is found soon by going through all.
-CREATE INDEX experiment_for_project ON experiment (project, id) WHERE project <> 'default';
+CREATE INDEX experiment_for_project ON experiment (project, id) WHERE project <> 'default' AND ended_at_ms IS NOT NULL;
 -- Serves protocol.sql: ids_by_kind.
-CREATE INDEX experiment_for_kind ON experiment (kind, id) WHERE kind <> 'single-config';
+CREATE INDEX experiment_for_kind ON experiment (kind, id) WHERE kind <> 'single-config' AND ended_at_ms IS NOT NULL;
 -- Serves protocol.sql: ids_deleted.
 CREATE INDEX experiment_deleted ON experiment (id) WHERE deleted_at_ms IS NOT NULL;
 -- Serves protocol.sql: latest_by_name.
-CREATE INDEX experiment_for_name ON experiment (name, id);
+CREATE INDEX experiment_for_name ON experiment (name, id) WHERE ended_at_ms IS NOT NULL;
 -- Serve artifact.sql: delete_unused_blobs, which must not look through all experiments for each blob.
 CREATE INDEX experiment_for_diff ON experiment (git_diff_blob) WHERE git_diff_blob IS NOT NULL;
 CREATE INDEX experiment_for_script ON experiment (script_blob) WHERE script_blob IS NOT NULL;

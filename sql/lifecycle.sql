@@ -40,7 +40,7 @@ SELECT id, attempt FROM job WHERE state = 'running' AND worker_id = :worker
 
 -- name: open_experiments
 SELECT id, name, state, planned, plan, cwd FROM experiment
-WHERE state IN ('planned', 'running', 'paused') AND deleted_at_ms IS NULL AND kind <> 'log' ORDER BY id
+WHERE ended_at_ms IS NULL AND deleted_at_ms IS NULL AND kind <> 'log' ORDER BY id
 
 -- name: mark_planned
 UPDATE experiment SET planned = 1 WHERE id = :experiment AND planned = 0
@@ -74,7 +74,7 @@ WHERE state IN ('waiting', 'running') AND study_id = (SELECT id FROM study WHERE
 -- Whether the scheduler's turn could change anything.
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'running' AND lease_until_ms < :now_ms)
     OR EXISTS (SELECT 1 FROM experiment e
-               WHERE e.state IN ('planned', 'running', 'paused') AND e.deleted_at_ms IS NULL AND e.kind <> 'log'
+               WHERE e.ended_at_ms IS NULL AND e.deleted_at_ms IS NULL AND e.kind <> 'log'
                  AND (e.planned = 0
                       OR NOT EXISTS (SELECT 1 FROM job j INDEXED BY job_open WHERE j.experiment_id = e.id
                                      AND j.ended_at_ms IS NULL)))

@@ -18,6 +18,16 @@ SELECT metric, goal, value_from, aggregate FROM objective WHERE experiment_id = 
 -- name: state_of_experiment
 SELECT state FROM experiment WHERE id = :id;
 
+-- name: set_open_state
+-- From one open state to another: says nothing of columns that an index has, so none is written.
+UPDATE experiment
+SET state = :state,
+    error = :error,
+    started_at_ms = CASE :state WHEN 'running' THEN coalesce(started_at_ms, :now_ms) ELSE started_at_ms END,
+    changed_at_ms = :now_ms,
+    changed_by = :who
+WHERE id = :id;
+
 -- name: set_experiment_state
 UPDATE experiment
 SET state = :state,
@@ -39,10 +49,18 @@ WHERE id = :id AND (deleted_at_ms IS NULL) <> (:deleted_at_ms IS NULL);
 SELECT id FROM experiment WHERE id = :id;
 
 -- name: latest_by_name
-SELECT id FROM experiment WHERE name = :name AND (:deleted OR deleted_at_ms IS NULL) ORDER BY id DESC LIMIT 1;
+SELECT id FROM experiment WHERE ended_at_ms IS NULL AND name = :name AND (:deleted OR deleted_at_ms IS NULL)
+UNION ALL
+SELECT id FROM experiment WHERE ended_at_ms IS NOT NULL AND name = :name AND (:deleted OR deleted_at_ms IS NULL)
+ORDER BY id DESC LIMIT 1;
 
 -- name: experiments_by_uid
-SELECT id FROM experiment WHERE uid >= :from AND uid < :until AND (:deleted OR deleted_at_ms IS NULL) LIMIT 2;
+SELECT id FROM experiment
+WHERE ended_at_ms IS NULL AND uid >= :from AND uid < :until AND (:deleted OR deleted_at_ms IS NULL)
+UNION ALL
+SELECT id FROM experiment
+WHERE ended_at_ms IS NOT NULL AND uid >= :from AND uid < :until AND (:deleted OR deleted_at_ms IS NULL)
+LIMIT 2;
 
 -- name: latest_experiment
 SELECT id FROM experiment WHERE deleted_at_ms IS NULL ORDER BY id DESC LIMIT 1;
@@ -96,7 +114,7 @@ ORDER BY g.experiment_id DESC LIMIT :limit;
 
 -- name: ids_by_open_state
 SELECT e.id FROM experiment e
-WHERE e.state IN ('planned', 'running', 'paused') AND e.state = :state AND e.deleted_at_ms IS NULL AND e.id < :before
+WHERE e.ended_at_ms IS NULL AND e.state = :state AND e.deleted_at_ms IS NULL AND e.id < :before
   AND (:project IS NULL OR e.project = :project) AND (:kind IS NULL OR e.kind = :kind)
   AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
   AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)
@@ -114,7 +132,16 @@ ORDER BY e.id DESC LIMIT :limit;
 
 -- name: ids_by_project
 SELECT e.id FROM experiment e
-WHERE e.project <> 'default' AND e.project = :project AND e.deleted_at_ms IS NULL AND e.id < :before
+WHERE e.project <> 'default' AND e.project = :project AND e.ended_at_ms IS NULL AND e.deleted_at_ms IS NULL
+  AND e.id < :before
+  AND (:state IS NULL OR e.state = :state) AND (:kind IS NULL OR e.kind = :kind)
+  AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
+  AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)
+       OR EXISTS (SELECT 1 FROM note n WHERE n.experiment_id = e.id AND instr(lower(n.text), :text)))
+UNION ALL
+SELECT e.id FROM experiment e
+WHERE e.project <> 'default' AND e.project = :project AND e.ended_at_ms IS NOT NULL AND e.deleted_at_ms IS NULL
+  AND e.id < :before
   AND (:state IS NULL OR e.state = :state) AND (:kind IS NULL OR e.kind = :kind)
   AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
   AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)
@@ -123,7 +150,16 @@ ORDER BY e.id DESC LIMIT :limit;
 
 -- name: ids_by_kind
 SELECT e.id FROM experiment e
-WHERE e.kind <> 'single-config' AND e.kind = :kind AND e.deleted_at_ms IS NULL AND e.id < :before
+WHERE e.kind <> 'single-config' AND e.kind = :kind AND e.ended_at_ms IS NULL AND e.deleted_at_ms IS NULL
+  AND e.id < :before
+  AND (:state IS NULL OR e.state = :state) AND (:project IS NULL OR e.project = :project)
+  AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
+  AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)
+       OR EXISTS (SELECT 1 FROM note n WHERE n.experiment_id = e.id AND instr(lower(n.text), :text)))
+UNION ALL
+SELECT e.id FROM experiment e
+WHERE e.kind <> 'single-config' AND e.kind = :kind AND e.ended_at_ms IS NOT NULL AND e.deleted_at_ms IS NULL
+  AND e.id < :before
   AND (:state IS NULL OR e.state = :state) AND (:project IS NULL OR e.project = :project)
   AND (:tag IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.experiment_id = e.id AND t.name = :tag))
   AND (:text IS NULL OR instr(lower(e.name || char(10) || e.purpose), :text)

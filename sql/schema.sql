@@ -25,7 +25,7 @@ CREATE TABLE blob_chunk (
 CREATE TABLE experiment (
     -- A purpose under one code version: the protocol's entry.
     id            INTEGER PRIMARY KEY,
-    uid           TEXT    NOT NULL UNIQUE,
+    uid           TEXT    NOT NULL,
     name          TEXT    NOT NULL CHECK (name <> ''),
     purpose       TEXT    NOT NULL DEFAULT '',
     project       TEXT    NOT NULL DEFAULT 'default',
@@ -59,17 +59,19 @@ CREATE TABLE experiment (
     CHECK (state <> 'running' OR started_at_ms IS NOT NULL)
 ) STRICT;
 
-CREATE INDEX experiment_open ON experiment (id) WHERE state IN ('planned', 'running', 'paused');
+CREATE INDEX experiment_open ON experiment (id) WHERE ended_at_ms IS NULL;
+
+CREATE UNIQUE INDEX experiment_for_uid ON experiment (uid) WHERE ended_at_ms IS NOT NULL;
 
 CREATE INDEX experiment_ended ON experiment (state, id) WHERE state IN ('complete', 'failed', 'cancelled');
 
-CREATE INDEX experiment_for_project ON experiment (project, id) WHERE project <> 'default';
+CREATE INDEX experiment_for_project ON experiment (project, id) WHERE project <> 'default' AND ended_at_ms IS NOT NULL;
 
-CREATE INDEX experiment_for_kind ON experiment (kind, id) WHERE kind <> 'single-config';
+CREATE INDEX experiment_for_kind ON experiment (kind, id) WHERE kind <> 'single-config' AND ended_at_ms IS NOT NULL;
 
 CREATE INDEX experiment_deleted ON experiment (id) WHERE deleted_at_ms IS NOT NULL;
 
-CREATE INDEX experiment_for_name ON experiment (name, id);
+CREATE INDEX experiment_for_name ON experiment (name, id) WHERE ended_at_ms IS NOT NULL;
 
 CREATE INDEX experiment_for_diff ON experiment (git_diff_blob) WHERE git_diff_blob IS NOT NULL;
 

@@ -106,8 +106,7 @@ fn take_all(store: &mut Store, memory: &mut Memory, turns: &[Turn]) -> Result<()
 }
 
 pub(crate) fn any_open(tx: &ReadTx<'_>) -> Result<bool> {
-    const SQL: &str =
-        "SELECT EXISTS (SELECT 1 FROM experiment WHERE state IN ('planned', 'running', 'paused')
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM experiment WHERE ended_at_ms IS NULL
                        AND deleted_at_ms IS NULL AND kind <> 'log')";
     tx.one(SQL, [], |row| row.get(0))
 }

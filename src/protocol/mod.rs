@@ -37,6 +37,7 @@ const ADD_EXPERIMENT: &str = named(include_str!("../../sql/protocol.sql"), "add_
 const ADD_OBJECTIVE: &str = named(include_str!("../../sql/protocol.sql"), "add_objective");
 const LIST_OBJECTIVES: &str = named(include_str!("../../sql/protocol.sql"), "list_objectives");
 const STATE_OF: &str = named(include_str!("../../sql/protocol.sql"), "state_of_experiment");
+const SET_OPEN_STATE: &str = named(include_str!("../../sql/protocol.sql"), "set_open_state");
 const SET_STATE: &str = named(include_str!("../../sql/protocol.sql"), "set_experiment_state");
 const SET_EXTRA: &str = named(include_str!("../../sql/protocol.sql"), "set_extra");
 const SET_DELETED: &str = named(include_str!("../../sql/protocol.sql"), "set_deleted");
@@ -228,7 +229,8 @@ pub fn set_state(
     let params = named_params! {
         ":id": experiment, ":state": next, ":error": error, ":now_ms": tx.now_ms, ":who": who,
     };
-    tx.run(SET_STATE, params)?;
+    let open = !now.is_end() && !next.is_end();
+    tx.run(if open { SET_OPEN_STATE } else { SET_STATE }, params)?;
     if next.is_end() {
         refresh_wide_view(tx, experiment)?;
     }

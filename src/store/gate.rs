@@ -1,8 +1,13 @@
 //! Whose turn it is to write.
 //!
 //! SQLite lets waiting writers sleep and try again, which starves some of them for seconds. Writers first take a kernel
-//! lock on a byte of the database file that SQLite never touches: the kernel wakes them nearly in order. A writer that
-//! does not take it (a shell, an older program) is still excluded by SQLite's own lock, for which the busy handler waits.
+//! lock on a byte of the database file that SQLite never touches. A writer that does not take it (a shell) is still
+//! excluded by SQLite's own lock, for which the busy handler waits.
+//!
+//! The kernel wakes all who wait for a byte, and who is awake already gets it: a writer that writes again at once would
+//! keep the others out. So there are two bytes, the line and the lock. Who is first in line waits for the lock alone, and
+//! whoever gave it back stands in line like all others; only within [`SLICE`] of its turn it may go on without, since a
+//! switch of processes for each transaction would cost more than the transaction.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -13,8 +18,12 @@ use std::time::{Duration, Instant};
 /// How long a writer waits before it gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a process may write again and again before it lets the first in line go.
+const SLICE: Duration = Duration::from_millis(2);
+
 /// Past SQLite's own lock bytes (0x4000_0000 to +511), in a file that large or not.
 const LOCK_BYTE: i64 = 0x4000_0000 + 1024;
+const LINE_BYTE: i64 = LOCK_BYTE + 1;
 
 thread_local! {
     static WAIT: Cell<Option<(Instant, u32)>> = const { Cell::new(None) };
@@ -48,21 +57,28 @@ pub(super) fn on_busy(tries: i32) -> bool {
 #[derive(Debug)]
 pub(super) struct Gate {
     file: File,
-    taken: Mutex<bool>,
+    door: Mutex<Door>,
     free: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Door {
+    taken: bool,
+    /// When this process last came out of the line.
+    turn: Option<Instant>,
 }
 
 impl Gate {
     pub(super) fn new(file: File) -> Gate {
-        Gate { file, taken: Mutex::new(false), free: Condvar::new() }
+        Gate { file, door: Mutex::default(), free: Condvar::new() }
     }
 
     pub(super) fn file(&self) -> &File {
         &self.file
     }
 
-    fn taken(&self) -> MutexGuard<'_, bool> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn door(&self) -> MutexGuard<'_, Door> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,17 +93,26 @@ impl Turn<'_> {
     pub(super) fn wait(gate: Option<&Gate>) -> Turn<'_> {
         let without = Turn { gate: None, has_kernel_lock: false };
         let Some(gate) = gate else { return without };
-        let (mut taken, _) = gate
+        let (mut door, _) = gate
             .free
-            .wait_timeout_while(gate.taken(), PATIENCE, |taken| *taken)
+            .wait_timeout_while(gate.door(), PATIENCE, |door| door.taken)
             .unwrap_or_else(PoisonError::into_inner);
-        if *taken {
+        if door.taken {
             return without;
         }
-        *taken = true;
-        drop(taken);
-        let has_kernel_lock =
-            set(&gate.file, libc::F_WRLCK, false) || set_before(&gate.file, PATIENCE);
+        door.taken = true;
+        let in_slice = door.turn.is_some_and(|turn| turn.elapsed() < SLICE);
+        drop(door);
+        if in_slice && set(&gate.file, LOCK_BYTE, libc::F_WRLCK, false) {
+            return Turn { gate: Some(gate), has_kernel_lock: true };
+        }
+        let until = Instant::now() + PATIENCE;
+        let first = take(&gate.file, LINE_BYTE, until);
+        let has_kernel_lock = take(&gate.file, LOCK_BYTE, until);
+        if first {
+            set(&gate.file, LINE_BYTE, libc::F_UNLCK, false);
+        }
+        gate.door().turn = Some(Instant::now());
         Turn { gate: Some(gate), has_kernel_lock }
     }
 }
@@ -96,36 +121,40 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let Some(gate) = self.gate else { return };
         if self.has_kernel_lock {
-            set(&gate.file, libc::F_UNLCK, false);
+            set(&gate.file, LOCK_BYTE, libc::F_UNLCK, false);
         }
-        *gate.taken() = false;
+        gate.door().taken = false;
         gate.free.notify_one();
     }
 }
 
-fn set(file: &File, kind: i32, wait: bool) -> bool {
+fn set(file: &File, byte: i64, kind: i32, wait: bool) -> bool {
     // SAFETY: an all-zero flock is a valid value of this plain C struct.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = LOCK_BYTE;
+    lock.l_start = byte;
     lock.l_len = 1;
     let command = if wait { libc::F_OFD_SETLKW } else { libc::F_OFD_SETLK };
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and `lock` outlives the call.
     unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) == 0 }
 }
 
-/// Blocks in the kernel for the lock, at most `patience`: a timer of this thread interrupts the call.
-fn set_before(file: &File, patience: Duration) -> bool {
-    let Some(alarm) = Alarm::arm(patience) else { return set(file, libc::F_WRLCK, true) };
-    let started = Instant::now();
+/// Takes a byte, blocked in the kernel until `until` at most: a timer of this thread interrupts the call.
+fn take(file: &File, byte: i64, until: Instant) -> bool {
+    if set(file, byte, libc::F_WRLCK, false) {
+        return true;
+    }
+    let Some(alarm) = Alarm::arm(until.saturating_duration_since(Instant::now())) else {
+        return set(file, byte, libc::F_WRLCK, true);
+    };
     loop {
-        if set(file, libc::F_WRLCK, true) {
+        if set(file, byte, libc::F_WRLCK, true) {
             drop(alarm);
             return true;
         }
         let interrupted = std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
-        if !interrupted || started.elapsed() >= patience {
+        if !interrupted || Instant::now() >= until {
             return false;
         }
     }
@@ -159,6 +188,8 @@ impl Alarm {
             }
             let mut when: libc::itimerspec = std::mem::zeroed();
             when.it_value.tv_sec = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
+            // A timer of nothing would never ring.
+            when.it_value.tv_nsec = i64::from(after.subsec_nanos()).max(1);
             // Again each 50 ms, in case the first came just before the call.
             when.it_interval.tv_nsec = 50_000_000;
             libc::timer_settime(timer, 0, &raw const when, std::ptr::null_mut());
@@ -171,5 +202,54 @@ impl Drop for Alarm {
     fn drop(&mut self) {
         // SAFETY: the timer was created by `arm` and is deleted once.
         unsafe { libc::timer_delete(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn gate(path: &std::path::Path) -> Gate {
+        Gate::new(File::options().read(true).write(true).open(path).expect("a file"))
+    }
+
+    #[test]
+    fn whoever_waits_comes_before_the_one_who_had_it() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let (ours, theirs, looker) = (gate(file.path()), gate(file.path()), gate(file.path()));
+        let (tell, told) = mpsc::channel();
+        let turn = Turn::wait(Some(&ours));
+        std::thread::scope(|scope| {
+            let other = tell.clone();
+            let theirs = &theirs;
+            scope.spawn(move || {
+                let turn = Turn::wait(Some(theirs));
+                other.send("theirs").expect("a listener");
+                drop(turn);
+            });
+            // They are first in line once nobody else can be.
+            while set(&looker.file, LINE_BYTE, libc::F_WRLCK, false) {
+                set(&looker.file, LINE_BYTE, libc::F_UNLCK, false);
+                std::thread::yield_now();
+            }
+            std::thread::sleep(SLICE);
+            drop(turn);
+            let turn = Turn::wait(Some(&ours));
+            tell.send("ours").expect("a listener");
+            drop(turn);
+        });
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["theirs", "ours"]);
+    }
+
+    #[test]
+    fn a_turn_that_does_not_come_is_waited_for_so_long_only() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let (ours, theirs) = (gate(file.path()), gate(file.path()));
+        let turn = Turn::wait(Some(&theirs));
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert!(!take(&ours.file, LOCK_BYTE, soon));
+        drop(turn);
+        assert!(take(&ours.file, LOCK_BYTE, soon));
     }
 }

@@ -1,6 +1,8 @@
 //! Opening the file: what it must be, and the pragmas every connection has, each with its reason.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -26,7 +28,14 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     gate: Option<&'static Gate>,
+    /// Pages in the log after our last commit.
+    log_pages: Arc<AtomicI32>,
+    /// So many make us move them into the file.
+    log_pages_max: i32,
 }
+
+/// As SQLite's own limit.
+const LOG_PAGES_MAX: i32 = 1000;
 
 impl Store {
     /// Opens the file at `path`.
@@ -76,7 +85,10 @@ impl Store {
         let mut connection = Connection::open_with_flags(path, flags)
             .map_err(|error| migrate::open_error(error, path))?;
         set_pragmas(&mut connection, path)?;
-        let store = Store { connection, path: path.to_owned(), gate: Some(gate) };
+        let log_pages = count_log_pages(&mut connection, path)?;
+        let gate = Some(gate);
+        let log_pages_max = LOG_PAGES_MAX;
+        let store = Store { connection, path: path.to_owned(), gate, log_pages, log_pages_max };
         if found != Found::Ours
             || migrate::version(&store.connection, path)? < migrate::SCHEMA_VERSION
         {
@@ -149,7 +161,13 @@ impl Store {
                 ),
             });
         }
-        Ok(Store { connection, path: path.to_owned(), gate: None })
+        Ok(Store {
+            connection,
+            path: path.to_owned(),
+            gate: None,
+            log_pages: Arc::default(),
+            log_pages_max: LOG_PAGES_MAX,
+        })
     }
 
     /// Returns the path the file was opened by.
@@ -177,13 +195,19 @@ impl Store {
     /// # Errors
     /// [`Error::Busy`] when others hold the file too long; what `body` returns.
     pub fn write<T>(&mut self, body: impl FnOnce(&WriteTx<'_>) -> Result<T>) -> Result<T> {
-        let _turn = Turn::wait(self.gate);
+        let turn = Turn::wait(self.gate);
         self.statement("BEGIN IMMEDIATE")?;
         let guard = RollBack(&self.connection);
         let tx = WriteTx::new(&self.connection);
         let value = body(&tx)?;
         self.statement("COMMIT")?;
         std::mem::forget(guard);
+        drop(turn);
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages >= self.log_pages_max {
+            // What it is about is in the log already; where this fails, a later one will do it.
+            let _ = self.checkpoint_from(i64::from(self.log_pages_max));
+        }
         Ok(value)
     }
 
@@ -212,13 +236,10 @@ impl Store {
             .map_err(|error| Error::sqlite(error, SQL))
     }
 
-    /// Leaves checkpoints to [`Store::checkpoint`], so that none falls into a commit.
-    ///
-    /// # Errors
-    /// [`Error::Sqlite`].
-    pub fn checkpoint_by_hand(&self) -> Result<()> {
+    /// Leaves checkpoints to [`Store::checkpoint_from`], so that none comes after a write.
+    pub fn checkpoint_by_hand(&mut self) {
         // Not off: when no one gets to it, the log must still not grow without bound.
-        self.batch("PRAGMA wal_autocheckpoint = 20000")
+        self.log_pages_max = 20 * LOG_PAGES_MAX;
     }
 
     /// Moves what the log holds into the file, as far as no reader is in the way.
@@ -245,6 +266,10 @@ impl Store {
         if busy != 0 {
             // Another program is at it.
             return Ok(());
+        }
+        // SQLite syncs the file with the last page of the log only, so all of it would wait for the disk in our turn.
+        if let Some(gate) = self.gate {
+            let _ = gate.file().sync_data();
         }
         let _turn = Turn::wait(self.gate);
         self.checkpoint()
@@ -311,6 +336,18 @@ impl Drop for RollBack<'_> {
     fn drop(&mut self) {
         let _ = self.0.execute_batch("ROLLBACK");
     }
+}
+
+/// Counts the pages of the log at each commit. SQLite would checkpoint there, while all other writers wait for us.
+fn count_log_pages(connection: &mut Connection, path: &Path) -> Result<Arc<AtomicI32>> {
+    let log_pages = Arc::<AtomicI32>::default();
+    let counter = Arc::clone(&log_pages);
+    let count = move |_: &mut rusqlite::hooks::Wal, pages| {
+        counter.store(pages, Ordering::Relaxed);
+        Ok(())
+    };
+    connection.wal_hook(Some(count)).map_err(|error| migrate::open_error(error, path))?;
+    Ok(log_pages)
 }
 
 fn set_pragmas(connection: &mut Connection, path: &Path) -> Result<()> {

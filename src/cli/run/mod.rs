@@ -260,7 +260,7 @@ fn objective_of(objective: &spec::Objective, aggregate: spec::Aggregate) -> Obje
 
 /// Returns the newest open experiment (of this name).
 fn resumable(db: &Path, name: Option<&str>) -> Result<ExperimentId> {
-    const SQL: &str = "SELECT id FROM experiment WHERE state IN ('planned', 'running', 'paused')
+    const SQL: &str = "SELECT id FROM experiment WHERE ended_at_ms IS NULL
                        AND deleted_at_ms IS NULL AND kind <> 'log' AND (?1 IS NULL OR name = ?1)
                        ORDER BY id DESC LIMIT 1";
     let store = Store::open(db, Open::Existing)?;

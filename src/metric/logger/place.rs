@@ -194,8 +194,8 @@ impl Place {
 }
 
 fn open_store(path: &Path, how: Open) -> Result<Store> {
-    let store = Store::open(path, how)?;
-    store.checkpoint_by_hand()?;
+    let mut store = Store::open(path, how)?;
+    store.checkpoint_by_hand();
     Ok(store)
 }
 

@@ -168,8 +168,8 @@ impl Writer {
         let store = match &mut self.store {
             Some(store) => store,
             empty => {
-                let store = Store::open(&self.path, Open::Existing)?;
-                store.checkpoint_by_hand()?;
+                let mut store = Store::open(&self.path, Open::Existing)?;
+                store.checkpoint_by_hand();
                 empty.insert(store)
             }
         };
