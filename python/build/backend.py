@@ -4,6 +4,7 @@ The programs are those of the Rust package, so that `mle` starts in two millisec
 `MLE_NO_PROGRAMS=1` the wheel has the Python module alone.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -38,24 +39,31 @@ def _place_programs() -> None:
     found = subprocess.run(
         [cargo, "metadata", "--format-version=1", "--no-deps"], cwd=root, check=True, stdout=subprocess.PIPE
     ).stdout
-    import json
-
     target = Path(json.loads(found)["target_directory"]) / {"dev": "debug"}.get(profile, profile)
     for program in PROGRAMS:
         shutil.copy2(target / program, scripts / program)
 
 
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):  # type: ignore[no-untyped-def]
-    _place_programs()
+def _with_programs(hook, *words):  # type: ignore[no-untyped-def]
     try:
-        return maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
+        return hook(*words)
     finally:
         shutil.rmtree(HERE / "mle.data", ignore_errors=True)
+
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):  # type: ignore[no-untyped-def]
+    (HERE / "mle.data").mkdir(exist_ok=True)
+    return _with_programs(maturin.prepare_metadata_for_build_wheel, metadata_directory, config_settings)
+
+
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):  # type: ignore[no-untyped-def]
+    _place_programs()
+    return _with_programs(maturin.build_wheel, wheel_directory, config_settings, metadata_directory)
 
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):  # type: ignore[no-untyped-def]
     _place_programs()
-    try:
-        return maturin.build_editable(wheel_directory, config_settings, metadata_directory)
-    finally:
-        shutil.rmtree(HERE / "mle.data", ignore_errors=True)
+    return _with_programs(maturin.build_editable, wheel_directory, config_settings, metadata_directory)

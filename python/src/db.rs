@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mle::aggregate::{self, OverSeeds};
+use mle::aggregate;
 use mle::error::{Error, Result};
 use mle::id::RunId;
 use mle::metric::{self, Series};
@@ -19,8 +19,8 @@ use crate::fork;
 
 /// So many idle connections of a kind are kept.
 const IDLE_MAX: usize = 4;
-/// Threads that read series side by side.
-const READERS: usize = 4;
+/// Threads that read or work out statistics side by side.
+const THREADS: usize = 4;
 
 /// The connections to one file. Each call takes one for itself, so threads do not wait for each other's reads.
 pub(crate) struct Files {
@@ -207,7 +207,7 @@ impl Db {
         let list = PyList::empty(py);
         for (run, metric, series) in &found {
             let (steps, values, seconds) = points(py, series)?;
-            list.append((run, metric, steps, values, seconds))?;
+            list.append((run, &metrics[*metric], steps, values, seconds))?;
         }
         Ok(list)
     }
@@ -251,13 +251,13 @@ impl Db {
         metrics: Vec<String>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let found = fork::blocking(py, || {
-            let series = read_side_by_side(&self.files, &runs, &metrics, false)?;
-            let of = |metric: &String| {
-                let found: Vec<Series> =
-                    series.iter().filter(|one| one.1 == *metric).map(|one| one.2.clone()).collect();
-                aggregate::aggregate(&found)
-            };
-            Ok(metrics.iter().map(of).collect::<Vec<OverSeeds>>())
+            let mut of_metrics: Vec<Vec<Series>> = vec![Vec::new(); metrics.len()];
+            for (_, metric, series) in read_side_by_side(&self.files, &runs, &metrics, false)? {
+                of_metrics[metric].push(series);
+            }
+            let work =
+                |all: &[Vec<Series>]| all.iter().map(|of| aggregate::aggregate(of)).collect();
+            side_by_side(&of_metrics, 1, |all| Ok(work(all)))
         })?;
         let dict = PyDict::new(py);
         for (metric, over) in metrics.iter().zip(&found) {
@@ -299,41 +299,51 @@ fn points<'py>(py: Python<'py>, series: &Series) -> PyResult<Points<'py>> {
     Ok((numbers(py, &series.steps)?, numbers(py, &series.values)?, seconds))
 }
 
-/// Reads series by a few threads, each with a connection of its own, in the order asked for.
+/// Reads series by a few threads, each with a connection of its own: run, place of the metric, series, in the order asked
+/// for.
 fn read_side_by_side(
     files: &Files,
     runs: &[i64],
     metrics: &[String],
     timed: bool,
-) -> Result<Vec<(i64, String, Series)>> {
-    let wanted: Vec<(i64, &String)> =
-        runs.iter().flat_map(|run| metrics.iter().map(move |metric| (*run, metric))).collect();
-    let read = |wanted: &[(i64, &String)]| {
+) -> Result<Vec<(i64, usize, Series)>> {
+    let wanted: Vec<(i64, usize)> =
+        runs.iter().flat_map(|run| (0..metrics.len()).map(move |metric| (*run, metric))).collect();
+    side_by_side(&wanted, 8, |wanted| {
         files.read(|tx| {
             let mut found = Vec::new();
-            for (run, name) in wanted {
+            for (run, metric) in wanted {
                 let series = match timed {
-                    true => metric::timed_series(tx, RunId(*run), name)?,
-                    false => metric::series(tx, RunId(*run), name)?,
+                    true => metric::timed_series(tx, RunId(*run), &metrics[*metric])?,
+                    false => metric::series(tx, RunId(*run), &metrics[*metric])?,
                 };
-                found.extend(series.map(|series| (*run, (*name).clone(), series)));
+                found.extend(series.map(|series| (*run, *metric, series)));
             }
             Ok(found)
         })
-    };
-    let threads = READERS.min(std::thread::available_parallelism().map_or(1, usize::from));
-    let share = wanted.len().div_ceil(threads.max(1)).max(8);
+    })
+}
+
+/// Works on parts of at least so many by a few threads; returns the results in order.
+fn side_by_side<T: Sync, R: Send>(
+    all: &[T],
+    least: usize,
+    work: impl Fn(&[T]) -> Result<Vec<R>> + Sync,
+) -> Result<Vec<R>> {
+    let threads = THREADS.min(std::thread::available_parallelism().map_or(1, usize::from));
+    let share = all.len().div_ceil(threads).max(least);
+    if all.len() <= share {
+        return work(all);
+    }
     std::thread::scope(|scope| {
-        let parts: Vec<_> =
-            wanted.chunks(share).map(|part| scope.spawn(move || read(part))).collect();
-        let mut all = Vec::new();
+        let parts: Vec<_> = all.chunks(share).map(|part| scope.spawn(|| work(part))).collect();
+        let mut results = Vec::with_capacity(all.len());
         for part in parts {
-            let part = part
-                .join()
-                .map_err(|_| Error::Failed("a thread that read series panicked".into()))?;
-            all.extend(part?);
+            let part =
+                part.join().map_err(|_| Error::Failed("a thread that reads panicked".into()))?;
+            results.extend(part?);
         }
-        Ok(all)
+        Ok(results)
     })
 }
 

@@ -19,7 +19,7 @@ thread_local! {
     static FORKING: RefCell<Option<RwLockWriteGuard<'static, ()>>> = const { RefCell::new(None) };
 }
 
-/// Does what touches a file, without the interpreter's lock. Must not be nested: a fork between the two would wait for
+/// Does what touches a file or holds a lock, without the interpreter's lock. Must not be nested: a fork between the two would wait for
 /// the outer call, and the inner one for the fork.
 pub(crate) fn blocking<T: Send>(
     py: Python<'_>,

@@ -9,12 +9,13 @@ use mle::search::space::Space;
 use mle::search::strategy::{KNOWN, Proposal, Setup};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::convert::{Document, Object, object_to_py, to_py};
 use crate::errors::OrRaise;
+use crate::fork::blocking;
 
-/// A search in memory that is asked and told. Objectives are those of the user: `signs` turns them.
+/// A search in memory that is asked and told; no fork finds it in the middle of a thought. Objectives are those of the user: `signs` turns them.
 #[pyclass(frozen, module = "mle._mle")]
 pub struct Strategy {
     engine: Mutex<Engine>,
@@ -104,21 +105,19 @@ impl Strategy {
         epoch_budget: Option<u64>,
     ) -> PyResult<Strategy> {
         let signs = signs(&directions)?;
-        let engine = py
-            .detach(|| {
-                let space = Space::parse(&space.0)?.with_constraints(constraints)?;
-                let setup = Setup {
-                    settings: settings.0,
-                    trials,
-                    objectives: signs.len().max(1),
-                    workers: workers.max(1),
-                    epochs,
-                    epoch_budget,
-                    ..Setup::new(space, seed)
-                };
-                Engine::new(&name, setup)
-            })
-            .or_raise()?;
+        let engine = blocking(py, || {
+            let space = Space::parse(&space.0)?.with_constraints(constraints)?;
+            let setup = Setup {
+                settings: settings.0,
+                trials,
+                objectives: signs.len().max(1),
+                workers: workers.max(1),
+                epochs,
+                epoch_budget,
+                ..Setup::new(space, seed)
+            };
+            Engine::new(&name, setup)
+        })?;
         Ok(Strategy { engine: Mutex::new(engine), name, signs })
     }
 
@@ -134,20 +133,18 @@ impl Strategy {
         py: Python<'py>,
         n: usize,
     ) -> PyResult<(Bound<'py, PyList>, Option<&'static str>)> {
-        let (asked, why) = py
-            .detach(|| {
-                let mut engine = self.engine();
-                let mut all = Vec::new();
-                for _ in 0..n {
-                    match engine.ask()? {
-                        Ok(asked) => all.push(asked),
-                        Err(Proposal::Exhausted) => return Ok((all, Some("exhausted"))),
-                        Err(_) => return Ok((all, Some("wait"))),
-                    }
+        let (asked, why) = blocking(py, || {
+            let mut engine = self.engine();
+            let mut all = Vec::new();
+            for _ in 0..n {
+                match engine.ask()? {
+                    Ok(asked) => all.push(asked),
+                    Err(Proposal::Exhausted) => return Ok((all, Some("exhausted"))),
+                    Err(_) => return Ok((all, Some("wait"))),
                 }
-                Ok((all, None))
-            })
-            .or_raise()?;
+            }
+            Ok((all, None))
+        })?;
         let list = PyList::empty(py);
         for trial in &asked {
             let dict = PyDict::new(py);
@@ -173,11 +170,10 @@ impl Strategy {
     ) -> PyResult<()> {
         let sign = self.signs.first().copied().unwrap_or(1.0);
         curve.iter_mut().for_each(|value| *value *= sign);
-        py.detach(|| {
+        blocking(py, || {
             let state = self.turned(state(status, values)?);
             self.engine().tell(number, Told { state, curve })
         })
-        .or_raise()
     }
 
     /// Adds a trial that was not asked for here; returns its number.
@@ -193,7 +189,7 @@ impl Strategy {
     ) -> PyResult<u64> {
         let sign = self.signs.first().copied().unwrap_or(1.0);
         curve.iter_mut().for_each(|value| *value *= sign);
-        py.detach(|| {
+        blocking(py, || {
             let state = self.turned(state(status, values)?);
             if let PastState::Complete { values } = &state
                 && values.len() != self.signs.len()
@@ -208,7 +204,6 @@ impl Strategy {
             engine.put(Past { epochs, curve, ..Past::new(number, params.0, state) });
             Ok(number)
         })
-        .or_raise()
     }
 
     /// Goes on with another space or strategy, with the trials so far.
@@ -228,7 +223,7 @@ impl Strategy {
         epochs: Option<u64>,
         epoch_budget: Option<u64>,
     ) -> PyResult<()> {
-        py.detach(|| {
+        blocking(py, || {
             let space = Space::parse(&space.0)?.with_constraints(constraints)?;
             let setup = Setup {
                 settings: settings.0,
@@ -241,12 +236,11 @@ impl Strategy {
             };
             self.engine().restart(name, setup)
         })
-        .or_raise()
     }
 
     /// Returns the trials so far as dicts: number, params, state, values, epochs, curve.
     fn trials<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let trials = py.detach(|| self.engine().history().trials().to_vec());
+        let trials = blocking(py, || Ok(self.engine().history().trials().to_vec()))?;
         let sign = self.signs.first().copied().unwrap_or(1.0);
         let list = PyList::empty(py);
         for past in trials {
@@ -276,13 +270,13 @@ impl Strategy {
 
     /// Returns the space in our own language.
     fn space<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let space: Value = py.detach(|| json!(self.engine().space().to_json()));
+        let space: Value = blocking(py, || Ok(self.engine().space().to_json()))?;
         to_py(py, &space)
     }
 
     /// Says whether a point lies in the space and keeps its constraints.
-    fn contains(&self, py: Python<'_>, params: Object) -> bool {
-        py.detach(|| self.engine().space().contains(&params.0))
+    fn contains(&self, py: Python<'_>, params: Object) -> PyResult<bool> {
+        blocking(py, || Ok(self.engine().space().contains(&params.0)))
     }
 
     /// Returns the point with the parameters that are active, nested where names have slashes.
