@@ -229,8 +229,8 @@ class Database:
         >>> with mle.Logger("lab.db") as log:
         ...     for step in range(3):
         ...         log.log({"loss": 1 / (step + 1)}, step=step)
-        >>> mle.open(log.path).metrics(run=log.run_id).numpy("value").round(2).tolist()
-        [1.0, 0.5, 0.33]
+        >>> mle.open(log.path).metrics(run=log.run_id)["value"]
+        [1.0, 0.5, 0.3333333333333333]
         """
         runs = self._runs(run, experiment)
         found = self.native.many_series(runs, self._metrics(runs, metric), times)
@@ -296,6 +296,43 @@ class Database:
             name: Frame({key: Column(kinds.get(key, "f"), data) for key, data in columns.items()})
             for name, columns in found.items()
         }
+
+    def plot(
+        self,
+        metric: str,
+        experiment: Optional[Word] = None,
+        run: Union[int, Iterable[int], None] = None,
+        *,
+        band: Optional[str] = "quartiles",
+        line: str = "mean",
+        ax: Any = None,
+    ) -> Any:
+        """Draw a metric over steps: a line for each config, with a band over its seeds.
+
+        Parameters
+        ----------
+        metric : str
+        experiment, run : optional
+            Whose; as of :meth:`metrics`.
+        band : str or None
+            "quartiles", "deciles", "range", or "std" (population) around the line.
+        line : str
+            "mean", "p50" (median) or "iqm" (interquartile mean).
+        ax : matplotlib Axes, optional
+            Where to draw [default: a new figure].
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        NotFoundError
+            When no run has points of the metric.
+        """
+        from ._plot import by_config, curves
+
+        return curves(self, metric, by_config(self, self._runs(run, experiment)), band, line, ax)
 
     def config(self, run: int) -> Dict[str, Any]:
         """Return the config of a run."""

@@ -177,6 +177,18 @@ class Study:
         """Return the trials that no other is better than in one objective and as good in all."""
         return self.db._view("SELECT * FROM pareto WHERE study_id = ? ORDER BY number", [self.id])
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the value of each trial and the best so far; return matplotlib axes."""
+        from ._plot import history
+
+        return history(self, ax)
+
+    def plot_front(self, ax: Any = None) -> Any:
+        """Draw the first two objectives of the trials and their front; return matplotlib axes."""
+        from ._plot import front
+
+        return front(self, ax)
+
     def pause(self) -> None:
         """Ask for nothing more; trials at work go on."""
         self.db.native.steer_study(self.id, "pause")

@@ -7,7 +7,7 @@ venv=${MLE_TEST_VENV:-$root/target/python-venv}
 if [ ! -x "$venv/bin/python" ]; then
     python3 -m venv "$venv" || { echo "tests need python3 with the module venv; please install it" >&2; exit 2; }
 fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check pytest numpy pandas mypy
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check pytest numpy pandas matplotlib mypy
 # The profile of `cargo test`, whose dependencies are compiled already.
 MATURIN_PEP517_ARGS="--profile dev" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall \
     --no-deps ./python

@@ -53,8 +53,6 @@ def test_metrics_of_runs_and_experiments(db):
     assert "elapsed_s" in db.metrics(run=1, times=True)
     over = db.over_seeds(experiment="demo", metric="loss")["loss"]
     assert over["mean"] == [1.0, 2.0, 3.0, 4.0, 5.0] and over["n"] == [3] * 5 and over["p90"][0] == pytest.approx(1.8)
-    with pytest.raises(mle.NotFoundError, match="no metric 'los'"):
-        db.series(1, "los")
     with pytest.raises(mle.NotFoundError):
         db.metrics(experiment="other")
 
@@ -66,6 +64,10 @@ def test_frames_go_to_numpy_pandas_polars_and_arrow(db):
     assert value.dtype == numpy.float64 and frame.numpy()["step"].dtype == numpy.int64
     value[0] = -1.0
     assert frame.numpy("value")[0] == -1.0, "the memory is shared"
+    steps, losses = db.series(1, "loss")
+    assert steps.tolist() == [0, 1, 2, 3, 4] and losses.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    with pytest.raises(mle.NotFoundError, match="no metric 'los'"):
+        db.series(1, "los")
     nulls = db.sql("SELECT column1 AS f, column2 AS i FROM (VALUES (1.5, 1), (NULL, NULL), (2.5, 3))")
     assert numpy.isnan(nulls.numpy("f")[1])
     pandas = pytest.importorskip("pandas")

@@ -38,7 +38,7 @@ def test_all_kinds_of_values_are_kept():
     assert db.native.vectors(1, "list") == ([3], [[1, [2, 3]]])
     assert db.native.vectors(1, "h") == ([4], [[[0.0, 1.0, 2.0], [1, 3]]])
     assert db.native.texts(1, "note") == ([5], ["ünïcode <b>"])
-    assert db.series(1, "acc")[1].tolist() == [1.0, 2.0, 3.0]
+    assert db.metrics(run=1, metric="acc")["value"] == [1.0, 2.0, 3.0]
 
 
 def test_numbers_of_numpy_are_numbers():
