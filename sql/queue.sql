@@ -34,8 +34,10 @@ ORDER BY priority DESC, id
 LIMIT :limit
 
 -- name: claim_job
--- A candidate of the same transaction, so it is queued still.
-UPDATE job SET state = 'running', attempt = ?2, worker_id = ?3, lease_until_ms = ?4, changed_at_ms = ?5, changed_by = ?6
+-- A candidate of the same transaction, so it is queued still. OR ROLLBACK, here and in end_job: else SQLite keeps a copy of
+-- each page that the trigger might leave half changed, an eighth of what a claim and an end cost; a refused one is an error
+-- of the whole transaction anyway.
+UPDATE OR ROLLBACK job SET state = 'running', attempt = ?2, worker_id = ?3, lease_until_ms = ?4, changed_at_ms = ?5, changed_by = ?6
 WHERE id = ?1
 
 -- name: add_attempt
@@ -63,7 +65,7 @@ SELECT run_id, experiment_id, stage, failures, try_max, cancel_wanted,
 FROM job WHERE id = :id AND attempt = :attempt AND state = 'running'
 
 -- name: end_job
-UPDATE job SET state = :state, lease_until_ms = NULL, due_at_ms = :due_at_ms, failures = :failures, error = :error,
+UPDATE OR ROLLBACK job SET state = :state, lease_until_ms = NULL, due_at_ms = :due_at_ms, failures = :failures, error = :error,
                ended_at_ms = :ended_at_ms, changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 

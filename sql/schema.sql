@@ -264,7 +264,7 @@ CREATE TABLE job (
     failures       INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),            -- tries spent; a preemption spends none
     try_max        INTEGER NOT NULL DEFAULT 1 CHECK (try_max >= 1),
     unique_key     TEXT,
-    worker_id      INTEGER REFERENCES worker (id) ON DELETE RESTRICT,           -- who holds or last held it
+    worker_id      INTEGER REFERENCES worker (id) ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED, -- who holds or last held it; see claim_job
     lease_until_ms INTEGER,
     due_at_ms      INTEGER,                       -- waiting on a time
     needs          INTEGER NOT NULL DEFAULT 0 CHECK (needs >= 0),               -- waiting on so many jobs

@@ -66,6 +66,7 @@ const MAY_READ_ALL: &[(&str, &str)] = &[
     ("artifact", "delete_unused_blobs"),
     // What it would scan only counts in a transaction that has broken a foreign key so far.
     ("metric", "add_stream"),
+    ("queue", "add_worker"),
     // The metrics of one run are few.
     ("metric", "series_of_run"),
     // Ends at the first that was not deleted.

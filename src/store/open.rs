@@ -262,9 +262,9 @@ impl Store {
         if log - moved < pages {
             return Ok(());
         }
-        let (busy, ..) = self.checkpoint_pages("PRAGMA wal_checkpoint(PASSIVE)")?;
-        if busy != 0 {
-            // Another program is at it.
+        let (busy, log, moved) = self.checkpoint_pages("PRAGMA wal_checkpoint(PASSIVE)")?;
+        if busy != 0 || moved == log {
+            // Another program is at it, or nobody wrote meanwhile.
             return Ok(());
         }
         // SQLite syncs the file with the last page of the log only, so all of it would wait for the disk in our turn.
