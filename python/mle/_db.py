@@ -334,6 +334,12 @@ class Database:
 
         return curves(self, metric, by_config(self, self._runs(run, experiment)), band, line, ax)
 
+    def report(self, experiment: Word, format: str = "md") -> str:
+        """Return the report of an experiment as it is now, as Markdown ("md") or as one HTML page ("html")."""
+        if format not in ("md", "html"):
+            raise InvalidError(f"format {format!r} is neither 'md' nor 'html'")
+        return self.native.report(experiment)[format == "html"]
+
     def config(self, run: int) -> Dict[str, Any]:
         """Return the config of a run."""
         return self.native.config_of_run(run)

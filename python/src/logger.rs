@@ -17,7 +17,7 @@ use crate::fork::blocking;
 use crate::protocol::{Aim, objective};
 
 /// Updates of up to so many numbers need no memory of their own.
-const FEW: usize = 32;
+const FEW: usize = 16;
 /// From here on a call may have to wait for room, which it must not do with the interpreter's lock.
 const CROWDED: u64 = 900_000;
 /// Names that are kept by address.
@@ -26,7 +26,8 @@ const KEYS_MAX: usize = 256;
 /// Logs to one run. All methods may be called by several threads and in forked children.
 #[pyclass(frozen, subclass, module = "mle._mle")]
 pub struct Logger {
-    /// Only ever locked with the interpreter's lock held, so that no fork finds it locked.
+    /// Only ever locked with the interpreter's lock held, so that no fork finds it locked, and for as long as no Python
+    /// runs, which might give the interpreter to a thread that waits here.
     state: Mutex<State>,
     run: RunId,
     attempt: Option<i64>,
@@ -50,41 +51,29 @@ struct Key {
     name: Box<str>,
 }
 
-/// The numbers of an update, and what is no number.
-#[derive(Default)]
-struct Gathered {
-    few: [f64; FEW],
-    many: Vec<f64>,
+/// The names and numbers of an update, and what is no number.
+struct Gathered<'py> {
+    few: [Option<(Bound<'py, PyAny>, f64)>; FEW],
+    many: Vec<(Bound<'py, PyAny>, f64)>,
     len: usize,
     others: Vec<(String, Value)>,
-}
-
-impl Gathered {
-    fn push(&mut self, number: f64) {
-        match self.few.get_mut(self.len) {
-            Some(place) => *place = number,
-            None => self.many.push(number),
-        }
-        self.len += 1;
-    }
-
-    fn get(&self, at: usize) -> f64 {
-        if at < FEW { self.few[at] } else { self.many[at - FEW] }
-    }
 }
 
 fn closed() -> Error {
     Error::Conflict { what: "logger", id: String::new(), why: "is closed".into() }
 }
 
-impl State {
-    /// Takes in the numbers of a dict, and their names at the same places of `keys`.
-    fn gather(
-        &mut self,
-        dict: &Bound<'_, PyDict>,
-        into: &mut Gathered,
-        numbers_only: bool,
-    ) -> PyResult<()> {
+impl<'py> Gathered<'py> {
+    fn new() -> Self {
+        Gathered { few: [const { None }; FEW], many: Vec::new(), len: 0, others: Vec::new() }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &(Bound<'py, PyAny>, f64)> {
+        self.few.iter().take(self.len).flatten().chain(&self.many)
+    }
+
+    /// Takes in a dict. Objects that become numbers may run Python, so no lock is held.
+    fn take(&mut self, dict: &Bound<'py, PyDict>, numbers_only: bool) -> PyResult<()> {
         for (key, value) in dict.iter() {
             let number = if let Ok(float) = value.cast::<PyFloat>() {
                 float.value()
@@ -97,17 +86,22 @@ impl State {
                         return Err(PyTypeError::new_err(why));
                     }
                     None => {
-                        gather_other(&key.str()?.to_cow()?, &value, &mut into.others)?;
+                        gather_other(&key.str()?.to_cow()?, &value, &mut self.others)?;
                         continue;
                     }
                 }
             };
-            self.name(&key, into.len)?;
-            into.push(number);
+            match self.few.get_mut(self.len) {
+                Some(place) => *place = Some((key, number)),
+                None => self.many.push((key, number)),
+            }
+            self.len += 1;
         }
         Ok(())
     }
+}
 
+impl State {
     /// Makes `keys[at]` the name of a key.
     fn name(&mut self, key: &Bound<'_, PyAny>, at: usize) -> PyResult<()> {
         let address = key.as_ptr() as usize;
@@ -189,7 +183,8 @@ impl Logger {
     }
 
     fn inner(&self) -> PyResult<Arc<Inner>> {
-        self.state().inner.clone().ok_or_else(closed).or_raise()
+        let inner = self.state().inner.clone();
+        inner.ok_or_else(closed).or_raise()
     }
 
     fn push(
@@ -199,53 +194,58 @@ impl Logger {
         clock: Option<&Bound<'_, PyDict>>,
         dicts: [Option<&Bound<'_, PyDict>>; 2],
     ) -> PyResult<()> {
-        let mut all = Gathered::default();
-        let mut guard = self.state();
-        let state = &mut *guard;
+        let mut all = Gathered::new();
         if let Some(clock) = clock {
-            state.gather(clock, &mut all, true)?;
+            all.take(clock, true)?;
         }
         let clocks = all.len;
         for dict in dicts.into_iter().flatten() {
-            state.gather(dict, &mut all, false)?;
+            all.take(dict, false)?;
         }
         if all.len == 0 && all.others.is_empty() && step.is_none() {
             return Ok(());
         }
-        let Some(inner) = &state.inner else { return Err(closed()).or_raise() };
         let others = std::mem::take(&mut all.others);
-        let waiting = if state.crowded {
-            let inner = Arc::clone(inner);
-            let names: Vec<Box<str>> =
-                state.keys[..all.len].iter().map(|key| key.name.clone()).collect();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        for (at, (key, _)) in all.pairs().enumerate() {
+            state.name(key, at)?;
+        }
+        // Making an exception runs Python, so not before the lock is given back.
+        let Some(inner) = &state.inner else {
             drop(guard);
-            let waiting = py
-                .detach(|| {
-                    let pairs: Vec<(&str, f64)> =
-                        names.iter().enumerate().map(|(at, name)| (&**name, all.get(at))).collect();
-                    inner.put(step, &pairs[..clocks], &pairs[clocks..], others)
-                })
-                .or_raise()?;
+            return Err(closed()).or_raise();
+        };
+        let put = if state.crowded {
+            let inner = Arc::clone(inner);
+            let named: Vec<(Box<str>, f64)> = all
+                .pairs()
+                .zip(&state.keys)
+                .map(|(pair, key)| (key.name.clone(), pair.1))
+                .collect();
+            drop(guard);
+            let put = py.detach(|| {
+                let pairs: Vec<(&str, f64)> =
+                    named.iter().map(|(name, number)| (&**name, *number)).collect();
+                inner.put(step, &pairs[..clocks], &pairs[clocks..], others)
+            });
             guard = self.state();
-            waiting
+            put
         } else if all.len <= FEW {
             let mut pairs = [("", 0.0); FEW];
-            for ((pair, key), number) in pairs.iter_mut().zip(&state.keys[..all.len]).zip(&all.few)
-            {
-                *pair = (&key.name, *number);
+            for ((to, pair), key) in pairs.iter_mut().zip(all.pairs()).zip(&state.keys) {
+                *to = (&key.name, pair.1);
             }
-            inner.put(step, &pairs[..clocks], &pairs[clocks..all.len], others).or_raise()?
+            inner.put(step, &pairs[..clocks], &pairs[clocks..all.len], others)
         } else {
-            let pairs: Vec<(&str, f64)> = state.keys[..all.len]
-                .iter()
-                .enumerate()
-                .map(|(at, key)| (&*key.name, all.get(at)))
-                .collect();
-            inner.put(step, &pairs[..clocks], &pairs[clocks..], others).or_raise()?
+            let pairs: Vec<(&str, f64)> =
+                all.pairs().zip(&state.keys).map(|(pair, key)| (&*key.name, pair.1)).collect();
+            inner.put(step, &pairs[..clocks], &pairs[clocks..], others)
         };
-        guard.crowded = waiting >= CROWDED;
+        guard.crowded = put.as_ref().is_ok_and(|waiting| *waiting >= CROWDED);
         guard.keys.truncate(KEYS_MAX);
         drop(guard);
+        put.or_raise()?;
         if self.sync { self.flush(py) } else { Ok(()) }
     }
 }

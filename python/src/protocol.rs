@@ -275,6 +275,12 @@ impl Db {
         self.write(py, |tx| protocol::undelete(tx, ExperimentId(experiment), who))
     }
 
+    /// Returns the report of an experiment as it is now: Markdown, and one HTML page with its charts.
+    fn report(&self, py: Python<'_>, experiment: Which) -> PyResult<(String, String)> {
+        let report = self.read(py, |tx| mle::report::render(tx, experiment.find(tx)?))?;
+        Ok((report.markdown, report.html))
+    }
+
     /// Adds a waiting run of a config with a seed; returns its id.
     #[pyo3(signature = (experiment, config, seed=0, name="", who="python"))]
     fn add_run(

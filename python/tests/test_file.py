@@ -101,6 +101,13 @@ def test_what_is_looked_at_is_escaped(db):
     assert "\x1b" not in repr(terminal)
 
 
+def test_an_experiment_has_a_report(db):
+    assert db.report("demo").startswith("# ") and "loss" in db.report("demo")
+    assert "<html" in db.report("demo", "html")
+    with pytest.raises(mle.InvalidError, match="format"):
+        db.report("demo", "pdf")
+
+
 def test_files_that_are_not_ours_are_left_alone():
     with open("other.txt", "w") as file:
         file.write("hello")

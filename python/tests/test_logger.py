@@ -302,3 +302,40 @@ def test_a_logger_adds_runs_to_an_experiment():
 def test_without_a_file_it_says_how_to_name_one():
     with pytest.raises(mle.InvalidError, match="MLE_DB"):
         mle.Logger()
+
+
+class Slow:
+    """A number whose conversion lets other threads run, as those on a GPU do."""
+
+    def __float__(self):
+        import time
+
+        time.sleep(0.001)
+        return 1.0
+
+
+def test_numbers_that_take_their_time_block_nobody():
+    with mle.Logger("lab.db") as log:
+
+        def work(name):
+            for _ in range(50):
+                log.log({name: Slow()})
+
+        threads = [threading.Thread(target=work, args=(f"t{i}",), daemon=True) for i in range(4)]
+        [thread.start() for thread in threads]
+        [thread.join(60) for thread in threads]
+        assert not any(thread.is_alive() for thread in threads)
+    assert all(values("lab.db", f"t{i}") == [1.0] * 50 for i in range(4))
+
+
+def test_a_number_may_log_itself():
+    log = mle.Logger("lab.db")
+
+    class Nested:
+        def __float__(self):
+            log.log({"inner": 2.0})
+            return 1.0
+
+    log.log({"outer": Nested()})
+    log.close()
+    assert values("lab.db", "inner") == [2.0] and values("lab.db", "outer") == [1.0]
