@@ -36,7 +36,7 @@ from ._experiment import Experiment
 from ._frame import Frame
 from ._logger import Logger
 from ._param import in_job, param, params, resume_path, seed
-from ._programs import program
+from ._programs import Running, program
 from ._protocol import Protocol
 from ._queue import Queue
 from ._resource import Resource
@@ -62,6 +62,7 @@ __all__ = [
     "Pruned",
     "Queue",
     "Resource",
+    "Running",
     "SqlError",
     "Strategy",
     "Study",

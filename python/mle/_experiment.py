@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 
 from ._db import Database, as_database
-from ._errors import InvalidError
-from ._programs import call, environment, program, said
+from ._errors import FailedError, InvalidError
+from ._programs import Running, call, program, said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import subprocess
     from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
     from ._frame import Frame
@@ -99,8 +97,8 @@ class Experiment:
 
     def start(
         self, workers: Optional[int] = None, *, seeds: Optional[int] = None, changes: Optional[Mapping[str, Any]] = None
-    ) -> "subprocess.Popen[str]":
-        """Start it in a process of its own; it goes on when this one ends.
+    ) -> Running:
+        """Store it, and start it in a process of its own, which goes on when this one ends.
 
         Parameters
         ----------
@@ -108,53 +106,50 @@ class Experiment:
             Jobs at once; seeds for each config.
         changes : dict, optional
             Keys of the spec to change, such as `{"search.trials": 50}`.
-        """
-        import subprocess
-
-        words = self._words(self._options(workers, seeds, changes))
-        before = self._latest()
-        process = subprocess.Popen(
-            words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        while self.id is None:
-            latest = self._latest()
-            if latest != before:
-                self.id = latest
-            elif process.poll() is not None:
-                raise InvalidError(*said((process.communicate()[1] or "").strip()))
-            else:
-                time.sleep(0.02)
-        return process
-
-    def _latest(self) -> Optional[int]:
-        if not os.path.exists(self._path) or os.path.getsize(self._path) == 0:
-            return None
-        found = self.db.sql("SELECT max(id) FROM experiments").one()
-        return None if found is None else int(found)
-
-    def run(
-        self, workers: Optional[int] = None, *, seeds: Optional[int] = None, changes: Optional[Mapping[str, Any]] = None
-    ) -> Experiment:
-        """Run it to its end on this machine; returns itself. Ctrl-C pauses it: :meth:`resume` goes on.
 
         Raises
         ------
         InvalidError
             For a bad spec, with the place of the error.
         """
-        process = self.start(workers, seeds=seeds, changes=changes)
-        try:
-            process.communicate()
-        except BaseException:
-            process.terminate()
-            process.communicate()
-            raise
-        return self
+        import json
+
+        stored = call(self._words(["--enqueue", *self._options(workers, seeds, changes)]))
+        self.id = int(json.loads(stored)["experiment"])
+        return Running(self._go_on(workers))
+
+    def _go_on(self, workers: Optional[int]) -> List[str]:
+        words = [program("mle"), "run", "--db", self._path, "--experiment", str(self._known()), "--json"]
+        return words + self._options(workers, None, None)
+
+    def run(
+        self, workers: Optional[int] = None, *, seeds: Optional[int] = None, changes: Optional[Mapping[str, Any]] = None
+    ) -> Experiment:
+        """Run it to its end on this machine, with the arguments of :meth:`start`; return itself.
+
+        Ctrl-C pauses it, and :meth:`resume` goes on. Runs that failed are no exception: see :attr:`state`.
+
+        Raises
+        ------
+        InvalidError
+            For a bad spec, with the place of the error.
+        FailedError
+            When the program that runs it cannot work.
+        """
+        return self._wait(self.start(workers, seeds=seeds, changes=changes))
 
     def resume(self, workers: Optional[int] = None) -> Experiment:
-        """Go on with it when it was paused, to its end."""
-        call([program("mle"), "run", "--db", self._path, "--experiment", str(self._known()), "--json",
-              *self._options(workers, None, None)])  # fmt: skip
+        """Go on with it when it was paused, to its end; return itself."""
+        return self._wait(Running(self._go_on(workers)))
+
+    def _wait(self, running: Running) -> Experiment:
+        try:
+            running.wait()
+        except BaseException:
+            running.stop()
+            raise
+        if self.state not in ("complete", "failed", "cancelled", "paused"):
+            raise FailedError(*said(running.said()))
         return self
 
     def _known(self) -> int:

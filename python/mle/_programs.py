@@ -63,21 +63,76 @@ def said(text: str) -> "tuple[str, Optional[str]]":
         return text[-2000:], None
 
 
-def call(words: List[str], cwd: Optional[str] = None) -> str:
-    """Run a program to its end; return what it printed.
+def call(words: List[str]) -> str:
+    """Run one of our programs, told `--json`, to its end; return what it printed.
 
     Raises
     ------
-    FailedError
-        With what it said, when it does not end well.
+    InvalidError, NotFoundError, WrongFileError, BusyError, FailedError
+        With what it said, by its exit code.
     """
     import subprocess
 
-    from ._errors import FailedError
+    from . import _errors
 
     done = subprocess.run(
-        words, cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     if done.returncode != 0:
-        raise FailedError(*said(done.stderr.strip() or done.stdout.strip()))
+        known = {
+            2: _errors.InvalidError,
+            3: _errors.NotFoundError,
+            4: _errors.WrongFileError,
+            75: _errors.BusyError,
+        }
+        raise known.get(done.returncode, _errors.FailedError)(*said(done.stderr.strip() or done.stdout.strip()))
     return done.stdout
+
+
+class Running:
+    """A program that was started here.
+
+    Attributes
+    ----------
+    process : subprocess.Popen
+    """
+
+    def __init__(self, words: List[str]) -> None:
+        import subprocess
+        import tempfile
+
+        # A file, as nobody reads a pipe while the program runs.
+        self._errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.process.poll() is not None
+
+    def wait(self, timeout_s: Optional[float] = None) -> int:
+        """Wait for its end; return its exit code.
+
+        Raises
+        ------
+        TimeoutError
+            When it is not over in time. It goes on.
+        """
+        import subprocess
+
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{os.path.basename(str(self.process.args[0]))} goes on after {timeout_s} s") from None  # type: ignore[index]
+
+    def stop(self) -> int:
+        """Ask it to leave: jobs are stopped and given back. Return its exit code."""
+        self.process.terminate()
+        return self.wait()
+
+    def said(self) -> str:
+        """Return the end of what it said went wrong."""
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace").strip()[-2000:]

@@ -9,11 +9,10 @@ import time
 from ._db import as_database
 from ._errors import ConflictError, FailedError, InvalidError
 from ._logger import aims
-from ._programs import environment, program
+from ._programs import Running, program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import subprocess
     from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
     from ._db import Database
@@ -78,7 +77,7 @@ class Queue:
         self.jobs: List[int] = []
         #: The ids of their runs, None for a job without a config.
         self.runs: List[Optional[int]] = []
-        self._workers: List["subprocess.Popen[bytes]"] = []
+        self._workers: List[Tuple[Running, bool]] = []
         self.experiment: Optional[int] = experiment if isinstance(experiment, int) else None
         if isinstance(experiment, str):
             self.experiment = self.db.native.add_experiment(
@@ -230,18 +229,20 @@ class Queue:
                 names.append(os.path.basename(path).split(".")[0])
         return self.add(commands, configs=params, seeds=all_seeds, names=names, **wishes)
 
-    def start_workers(self, workers: Optional[int] = None, *, stay: bool = False) -> "subprocess.Popen[bytes]":
-        """Start `mle-worker` with so many slots [default: the cores]; it leaves when nothing is left, unless it is to stay."""
-        import subprocess
+    def start_workers(self, workers: Optional[int] = None, *, stay: bool = False) -> Running:
+        """Start `mle-worker` with so many slots [default: the cores]; it leaves when nothing is left, unless it is to stay.
 
+        Returns
+        -------
+        Running
+            `.stop()` ends it: its jobs are given back. `.process` is the `subprocess.Popen`.
+        """
         words = [program("mle-worker"), "--db", self.db.path]
         if workers is not None:
             words += ["--slots", str(workers)]
-        if not stay:
-            words.append("--when-dry")
-        process = subprocess.Popen(words, env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self._workers.append(process)
-        return process
+        running = Running(words if stay else [*words, "--when-dry"])
+        self._workers.append((running, stay))
+        return running
 
     def run(self, workers: Optional[int] = None, timeout_s: Optional[float] = None) -> Frame:
         """Run the jobs on this machine, `workers` at once, until they are over; return :meth:`results`.
@@ -276,12 +277,10 @@ class Queue:
             if left <= 0:
                 raise TimeoutError(f"{self.open_jobs()} jobs are not over after {timeout_s} s")
             self.db.wait(min(left, 0.5))
-        for process in self._workers:
-            if "--when-dry" in process.args:  # type: ignore[operator]
-                process.wait()
-                if process.stderr is not None:
-                    process.stderr.close()
-        self._workers = [process for process in self._workers if process.poll() is None]
+        for running, stays in self._workers:
+            if not stays:
+                running.wait()
+        self._workers = [(running, stays) for running, stays in self._workers if not running.is_over]
         self._settle()
         return self.results()
 
@@ -298,13 +297,12 @@ class Queue:
         )
 
     def _check_workers(self) -> None:
-        if not self._workers or any(process.poll() is None for process in self._workers):
+        if not self._workers or not all(running.is_over for running, _ in self._workers):
             return
-        said = b"".join(process.stderr.read() for process in self._workers if process.stderr is not None)
-        codes = [process.returncode for process in self._workers]
+        said = "; ".join(running.said() or f"status {running.wait()}" for running, _ in self._workers)
         self._workers = []
         if self.open_jobs():
-            raise FailedError(f"the workers are gone (status {codes}): {said.decode(errors='replace').strip()[-1000:]}")
+            raise FailedError(f"the workers are gone, and jobs are left: {said}")
 
     def _settle(self) -> None:
         """End the experiment with the last of its runs."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ._db import Database
     from ._frame import Frame
+    from ._programs import Running
     from ._types import Path
 
 
@@ -75,9 +76,14 @@ class Resource:
         """Return the programs that are at work on a file."""
         return as_database(db).sql("SELECT * FROM workers WHERE ended_at IS NULL ORDER BY id")
 
-    def start_workers(self, db: Union[Database, Path, None] = None, workers: Union[int, None] = None, *, stay: bool = False) -> Any:
-        """Start a worker with so many slots [default: the cores]; return its process. It leaves when nothing is left."""
+    def start_workers(self, db: Union[Database, Path, None] = None, workers: Union[int, None] = None, *, stay: bool = False) -> Running:
+        """Start a worker; as :meth:`mle.Queue.start_workers`."""
         return Queue(db).start_workers(workers, stay=stay)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self)[1:-1])}</p>"
 
     def __repr__(self) -> str:
         return f"<mle.Resource {self.name}: {self.cores} cores, {self.memory_mib} MiB, {len(self.gpus)} GPUs>"

@@ -189,6 +189,15 @@ class Strategy:
             epoch_budget=epoch_budget,
         )
 
+    def __repr__(self) -> str:
+        return f"<mle.Strategy {self.name!r} of {len(self.trials())} trials>"
+
+    def _repr_html_(self) -> str:
+        from ._frame import Frame
+
+        trials = self.trials()
+        return Frame({key: [trial[key] for trial in trials] for key in ("number", "state", "values", "params")})._repr_html_()
+
     @property
     def name(self) -> str:
         """The strategy's name."""

@@ -121,8 +121,12 @@ def test_an_experiment_runs_from_a_dict_and_a_file(train):
         """))
     failed = mle.Experiment("spec.yaml", db="lab.db").run()
     assert failed.state == "failed" and failed.id == 2
-    with pytest.raises(mle.InvalidError, match="unknown key `comand`"):
-        mle.Experiment({"name": "typo", "comand": "true"}, db="lab.db").run()
+    typo = mle.Experiment({"name": "typo", "comand": "true"}, db="lab.db")
+    with pytest.raises(mle.InvalidError, match="unknown key `comand`") as caught:
+        typo.run()
+    assert "command" in caught.value.hint and typo.id is None
+    with pytest.raises(mle.InvalidError, match="not started"):
+        typo.cancel()
 
 
 def test_the_protocol_is_kept():
@@ -179,10 +183,35 @@ def test_this_machine_and_its_workers():
         mle.Resource("mars")
     queue = mle.Queue("lab.db")
     queue.add([["true"]])
-    process = machine.start_workers("lab.db", 1, stay=True)
+    running = machine.start_workers("lab.db", 1, stay=True)
     queue.wait(60)
     assert "worker" in set(machine.workers("lab.db")["kind"])
-    process.terminate()
-    assert process.wait() == 0
-    process.stderr.close()
-    assert os.path.exists("lab.db")
+    with pytest.raises(TimeoutError):
+        running.wait(0.05)
+    assert running.stop() == 0 and running.is_over
+    assert len(machine.workers("lab.db")) == 0
+
+
+def test_an_experiment_is_paused_and_goes_on():
+    spec = {"name": "long", "command": ["sh", "-c", "sleep 0.2"], "seeds": 8}
+    experiment = mle.Experiment(spec, db="lab.db")
+    running = experiment.start(workers=1)
+    while experiment.runs()["state"].count("complete") < 1:
+        experiment.db.wait(0.1)
+    running.stop()
+    assert experiment.state == "paused"
+    experiment.resume(workers=2)
+    assert experiment.state == "complete" and experiment.runs()["state"] == ["complete"] * 8
+
+
+def test_workers_that_cannot_work_are_no_endless_wait(monkeypatch):
+    queue = mle.Queue("lab.db")
+    queue.add([["true"]])
+    os.makedirs("bin")
+    for name in ("mle", "mle-worker"):
+        with open(f"bin/{name}", "w") as file:
+            file.write("#!/bin/sh\necho 'no disk' >&2\nexit 71\n")
+        os.chmod(f"bin/{name}", 0o755)
+    monkeypatch.setenv("MLE_PROGRAMS", os.path.abspath("bin"))
+    with pytest.raises(mle.FailedError, match="no disk"):
+        queue.run()
