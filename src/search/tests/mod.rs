@@ -7,6 +7,7 @@ mod models;
 mod objectives;
 mod optima;
 mod populations;
+mod properties;
 mod proposals;
 mod spaces;
 
