@@ -8,8 +8,9 @@
 //! Where all parameters are numbers, turns of a local search in a region around the best trial alternate with those of
 //! the whole space.
 //!
-//! Settings: `startup`, the trials before the model (by default as many as parameters and 2, from 4 to 22, and a quarter
-//! of the trials asked for at most): the centre of the space, among numbers a step along each of them, then Sobol points.
+//! Settings: `startup`, the trials that end before the model begins, by default as many as parameters and 2, from 4 to
+//! 22. They are at most half of the trials asked for where all parameters are numbers or some have conditions, else a
+//! quarter: the centre of the space, among numbers a step along each of them, then Sobol points.
 //!
 //! # Source
 //! Jones et al. 1998 (expected improvement); Snoek et al., NeurIPS 2012 (this kernel for hyper-parameters);
@@ -55,6 +56,9 @@ const FIT_MAX: usize = 256;
 /// Rows the model holds, at most: the best and the newest.
 const ROWS_MAX: usize = 1000;
 
+/// Trials up to which a fit looks at all that ended.
+const EACH_MAX: u64 = 48;
+
 /// By how much a squared exponential has to be the likelier kernel.
 const GAUSS_MARGIN: f64 = 2.0;
 /// How far the first steps along the coordinates go.
@@ -93,11 +97,14 @@ impl Gp {
         let Setup { space, settings, seed, trials, .. } = setup.clone();
         allow_settings("gp", &settings, &["startup"])?;
         let by_space = (space.dimensions() as u64 + 2).clamp(4, 22);
-        let by_trials = trials.map_or(by_space, |trials| (trials / 4).max(3));
-        let startup = whole_setting("gp", &settings, "startup", 1)?;
         let frame = Frame::new(&space);
+        // A few points say little of which of several branches is the best, or of slopes nobody walked along.
+        let lines = frame.axes.iter().all(|axis| !axis.choice);
+        let share = if frame.conditional || lines { 2 } else { 4 };
+        let by_trials = trials.map_or(by_space, |trials| (trials / share).max(3));
+        let startup = whole_setting("gp", &settings, "startup", 1)?;
         let smooth = (0..frame.dimensions()).filter(|at| frame.smooth(*at)).count();
-        let local = 2 * smooth > frame.dimensions() && frame.axes.iter().all(|axis| !axis.choice);
+        let local = 2 * smooth > frame.dimensions() && lines;
         Ok(Gp {
             frame,
             local,
@@ -146,8 +153,15 @@ impl Gp {
     }
 
     /// Makes the fit follow the trials: once for each number of them on a row that grows by a sixteenth a step.
+    ///
+    /// A long search is fitted up to the first trial at work, as far as that is in its second half: what ends out of
+    /// order would else make each ask fit anew.
     fn refit(&mut self, number: u64) {
-        let until = last_step(number);
+        let settled = match self.rows.first_pending() {
+            Some(first) if number > EACH_MAX => first.max(number / 2),
+            _ => number,
+        };
+        let until = last_step(settled);
         let values: Vec<(u64, f64)> =
             self.rows.valued().filter(|(past, ..)| *past < until).map(|(n, _, v)| (n, v)).collect();
         if self.fit.as_ref().is_some_and(|fit| fit.until == until && fit.values == values) {
@@ -196,7 +210,7 @@ impl Gp {
         let rows: Vec<&[f64]> = self.rows.valued().map(|(_, row, _)| row).collect();
         // The best mean at a trial, not the best value: noise is not improved on.
         let mut believed: Vec<(f64, &[f64])> =
-            rows.iter().map(|row| (model.belief(&self.frame, row).mean, *row)).collect();
+            rows.iter().map(|row| (model.mean(&self.frame, row), *row)).collect();
         believed.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut best = believed.first().map_or(0.0, |(mean, _)| *mean);
         let leaders: Vec<Vec<f64>> = believed.iter().take(5).map(|(_, row)| row.to_vec()).collect();
@@ -244,7 +258,9 @@ impl Gp {
 impl Strategy for Gp {
     fn ask(&mut self, history: &History) -> Result<Proposal> {
         self.rows.follow(&self.space, &self.frame, history);
-        if history.next_number() < self.startup || self.rows.valued().count() < 2 {
+        // Where many run at once, there is little to learn from before as many have ended.
+        let ended = history.iter().filter(|past| past.ended()).count() as u64;
+        if ended < self.startup || self.rows.valued().count() < 2 {
             return self.begin(history);
         }
         match self.propose(history)? {

@@ -70,6 +70,11 @@ impl Model {
         believed
     }
 
+    /// Returns the mean of [`Model::belief`], which costs much less than the deviation.
+    pub(crate) fn mean(&self, frame: &Frame, row: &[f64]) -> f64 {
+        self.mean + dot(&self.kernel.against(frame, row, &self.columns).0, &self.alpha)
+    }
+
     pub(crate) fn belief(&self, frame: &Frame, row: &[f64]) -> Belief {
         let (mut covariances, _) = self.kernel.against(frame, row, &self.columns);
         let mean = self.mean + dot(&covariances, &self.alpha);

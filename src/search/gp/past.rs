@@ -63,6 +63,11 @@ impl Rows {
         self.trials.iter().filter(move |trial| pending(&trial.2)).map(|trial| trial.1.as_slice())
     }
 
+    /// Returns the number of the first trial at work.
+    pub(crate) fn first_pending(&self) -> Option<u64> {
+        self.trials.iter().find(|trial| trial.2 == Outcome::Pending).map(|trial| trial.0)
+    }
+
     /// Returns how many of the last ten ended trials failed.
     pub(crate) fn recent_failures(&self) -> usize {
         let ended = self.trials.iter().rev().filter(|trial| trial.2 != Outcome::Pending);
