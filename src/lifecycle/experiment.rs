@@ -101,7 +101,11 @@ pub fn plan_experiment(
         needs.push((add_processing(tx, id, plan, before, "before", cwd, who)?, true));
     }
     if let Some(search) = &plan.search {
-        let ahead = 2 * i64::from(plan.workers.unwrap_or_else(crate::process::cores)).max(2);
+        // Enough trials to keep all workers at work, and one that waits: what is asked for earlier knows less.
+        let here = || crate::process::cores() / plan.resources.cores.max(1);
+        let workers = i64::from(plan.workers.unwrap_or_else(here).max(1));
+        let seeds = i64::try_from(plan.seeds.len()).unwrap_or(i64::MAX).max(1);
+        let ahead = (workers - 1) / seeds + 2;
         let ahead = search.batch.map_or(ahead, |batch| i64::try_from(batch).unwrap_or(ahead));
         let text = |value: &Value| value.to_string();
         let whole = |n: Option<u64>| n.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
