@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mle::id::ExperimentId;
 use mle::lifecycle;
 use mle::process;
 use mle::protocol::{self, Kind, NewExperiment, Provenance};
@@ -25,6 +26,7 @@ pub fn run() {
     claims(folder.path(), 0);
     claims(folder.path(), 15);
     protocol_costs(folder.path());
+    lists(folder.path());
 }
 
 /// Does the part of a claimer when this process was started as one.
@@ -404,4 +406,72 @@ fn protocol_costs(folder: &Path) {
         assert_eq!(rows.len(), 20);
     }
     show("protocol_summary", (cpu_of_self() - started) * 10.0, "ms_cpu", None);
+}
+
+/// Pages of 50 and the best 50, of files with ever more runs: the ratio is to the smallest.
+fn lists(folder: &Path) {
+    let mut first: Vec<f64> = Vec::new();
+    for runs in [1_000, 10_000, 100_000] {
+        let db = folder.join(format!("lists{runs}.db"));
+        let mut store = Store::open(&db, Open::Create).expect("a file");
+        fill(&mut store, runs);
+        let filter = protocol::Filter::default();
+        let middle = ExperimentId(runs / 20);
+        let page = |filter: &protocol::Filter| {
+            let rows = store.read(|tx| protocol::list(tx, filter, 50)).expect("a page");
+            assert!(!rows.is_empty());
+        };
+        let large = ExperimentId(runs / 10);
+        let cases: [(&str, &dyn Fn()); 5] = [
+            ("page_of_experiments", &|| page(&filter)),
+            ("page_of_experiments_in_the_middle", &|| {
+                page(&protocol::Filter { before: Some(middle), ..filter.clone() })
+            }),
+            ("page_of_experiments_by_state", &|| {
+                page(&protocol::Filter { state: Some(protocol::State::Complete), ..filter.clone() })
+            }),
+            ("page_of_runs", &|| {
+                let rows = store.read(|tx| protocol::list_runs(tx, large, None, 50));
+                assert_eq!(rows.expect("a page").len(), 50);
+            }),
+            ("best_50", &|| {
+                let rows = store.read(|tx| mle::report::leaderboard(tx, large, 50));
+                assert_eq!(rows.expect("the best").len(), 50);
+            }),
+        ];
+        for (i, (name, case)) in cases.iter().enumerate() {
+            case();
+            let started = cpu_of_self();
+            (0..50).for_each(|_| case());
+            let ms = (cpu_of_self() - started) * 20.0;
+            if first.len() <= i {
+                first.push(ms);
+            }
+            show(&format!("{name}_of_{runs}_runs"), ms, "ms_cpu", Some(ms / first[i]));
+        }
+    }
+}
+
+/// Experiments of five runs each, and one with the other half of all runs, each of a config of its own.
+fn fill(store: &mut Store, runs: i64) {
+    let experiments = runs / 10;
+    let sql = format!(
+        "CREATE TEMP TABLE n (i INTEGER PRIMARY KEY);
+         INSERT INTO n WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {runs}) SELECT i FROM c;
+         INSERT INTO experiment (uid, name, kind, state, planned, created_at_ms, started_at_ms, ended_at_ms, changed_at_ms)
+         SELECT 'e' || i, 'e' || i, 'multiple-configs', iif(i % 7, 'complete', 'failed'), 1, 1, 1, 2, 2 FROM n
+         WHERE i <= {experiments};
+         INSERT INTO objective (experiment_id, position, metric, goal, value_from)
+         SELECT id, 0, 'loss', 'min', 'last' FROM experiment;
+         INSERT INTO config (hash, params) SELECT i, json_object('lr', i * 1e-5) FROM n;
+         INSERT INTO run (uid, experiment_id, config_id, seed, state, value, created_at_ms, started_at_ms, ended_at_ms,
+                          changed_at_ms)
+         SELECT 'r' || i, iif(i % 2, 1 + i / 2 % {experiments}, {experiments}), i, 0, 'complete', i * 7919 % 10007 / 10007.0, 1, 1, 2, 2
+         FROM n;
+         INSERT INTO score (experiment_id, config_id, n, failed, mean)
+         SELECT experiment_id, config_id, 1, 0, value FROM run;
+         DROP TABLE n;"
+    );
+    store.write(|tx| tx.batch(&sql)).expect("a full file");
+    store.checkpoint().expect("a checkpoint");
 }
