@@ -1,0 +1,1 @@
+"""Experiment logs with the interface of mle-logging, in one SQLite file."""
