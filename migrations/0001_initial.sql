@@ -133,6 +133,7 @@ CREATE TABLE study (
     trial_ahead   INTEGER NOT NULL DEFAULT 4 CHECK (trial_ahead > 0),           -- trials waiting or running at once
     epoch_max     INTEGER CHECK (epoch_max > 0),  -- the most a trial can train; NULL: trials have no epochs
     epoch_budget  INTEGER CHECK (epoch_budget > 0), -- of all trials together
+    stop          TEXT    CHECK (json_valid(stop)), -- the rule that ends trials at work: its name and settings
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT ''
 ) STRICT;
@@ -191,6 +192,11 @@ CREATE TABLE run (
     state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'pruned'),
     value         REAL,                           -- of objective 0; NULL in a complete run means NaN
     error         TEXT,
+    epochs        INTEGER CHECK (epochs > 0),     -- to reach, counted from the beginning of its trial; NULL: it has none
+    epochs_before INTEGER NOT NULL DEFAULT 0 CHECK (epochs_before >= 0),        -- which it does not train
+    from_run_id   INTEGER REFERENCES run (id) ON DELETE SET NULL,               -- whose checkpoint it starts from
+    extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),      -- laid on its config: epochs, counters
+    prune_why     TEXT,                           -- why it is to stop, or stopped, before its end
     created_at_ms INTEGER NOT NULL,
     started_at_ms INTEGER,
     ended_at_ms   INTEGER,
@@ -198,6 +204,8 @@ CREATE TABLE run (
     changed_by    TEXT    NOT NULL DEFAULT '',
     CHECK ((state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'pruned') = (ended_at_ms IS NOT NULL))
 ) STRICT;
+-- Serves the foreign key: whoever deletes a run.
+CREATE INDEX run_for_from ON run (from_run_id) WHERE from_run_id IS NOT NULL;
 -- Serves protocol.sql: list_runs, values_of_config.
 CREATE INDEX run_for_experiment ON run (experiment_id, config_id);
 -- Serves search.sql: runs_of_trial.
@@ -514,8 +522,8 @@ CREATE TRIGGER study_made AFTER INSERT ON study BEGIN
     VALUES (new.id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.id),
             json_object('strategy', new.strategy, 'settings', json(new.settings), 'space', json(new.space), 'constraints', json(new.constraints),
                         'seed', new.seed, 'trials', new.trial_max, 'workers', new.trial_ahead, 'epochs', new.epoch_max,
-                        'epoch_budget', new.epoch_budget, 'goals', (SELECT json_group_array(o.goal) FROM
-                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o)));
+                        'epoch_budget', new.epoch_budget, 'goals', json((SELECT json_group_array(o.goal) FROM
+                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o))));
 END;
 CREATE TRIGGER study_edited
 AFTER UPDATE OF strategy, settings, space, constraints, seed, trial_max, trial_ahead, epoch_max, epoch_budget ON study BEGIN
@@ -523,8 +531,8 @@ AFTER UPDATE OF strategy, settings, space, constraints, seed, trial_max, trial_a
     VALUES (new.id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.id),
             json_object('strategy', new.strategy, 'settings', json(new.settings), 'space', json(new.space), 'constraints', json(new.constraints),
                         'seed', new.seed, 'trials', new.trial_max, 'workers', new.trial_ahead, 'epochs', new.epoch_max,
-                        'epoch_budget', new.epoch_budget, 'goals', (SELECT json_group_array(o.goal) FROM
-                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o)));
+                        'epoch_budget', new.epoch_budget, 'goals', json((SELECT json_group_array(o.goal) FROM
+                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o))));
 END;
 CREATE TRIGGER trial_given AFTER INSERT ON trial WHEN new.ended_at_ms IS NOT NULL BEGIN
     INSERT INTO study_change (study_id, seq, number, state, vals, epochs, reached)

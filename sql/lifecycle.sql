@@ -1,12 +1,19 @@
 -- Where jobs, runs, trials and experiments meet: what one's end means for the others.
 
 -- name: run_inputs
-SELECT c.params, r.seed, r.name FROM run r JOIN config c ON c.id = r.config_id
+SELECT c.params, r.seed, r.name, r.extra, r.from_run_id FROM run r JOIN config c ON c.id = r.config_id
 WHERE r.id = :run
 
 -- name: reopen_trial
 UPDATE trial SET state = 'waiting', ended_at_ms = NULL, vals = NULL, changed_at_ms = :now_ms, changed_by = :who
-WHERE id = (SELECT trial_id FROM run WHERE id = :run) AND state = 'failed'
+WHERE id = (SELECT trial_id FROM run WHERE id = :run) AND (state = 'failed' OR state = 'pruned')
+
+-- name: spare_run
+-- Whoever tries a pruned run again wants it to go on.
+UPDATE run SET prune_why = NULL WHERE id = :run AND prune_why IS NOT NULL
+
+-- name: leg_of_run
+SELECT from_run_id, prune_why, epochs, epochs_before FROM run WHERE id = :run
 
 -- name: reopen_study
 UPDATE study SET state = 'open', changed_at_ms = :now_ms, changed_by = :who

@@ -131,6 +131,7 @@ CREATE TABLE study (
     trial_ahead   INTEGER NOT NULL DEFAULT 4 CHECK (trial_ahead > 0),           -- trials waiting or running at once
     epoch_max     INTEGER CHECK (epoch_max > 0),  -- the most a trial can train; NULL: trials have no epochs
     epoch_budget  INTEGER CHECK (epoch_budget > 0), -- of all trials together
+    stop          TEXT    CHECK (json_valid(stop)), -- the rule that ends trials at work: its name and settings
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT ''
 ) STRICT;
@@ -189,6 +190,11 @@ CREATE TABLE run (
     state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'pruned'),
     value         REAL,                           -- of objective 0; NULL in a complete run means NaN
     error         TEXT,
+    epochs        INTEGER CHECK (epochs > 0),     -- to reach, counted from the beginning of its trial; NULL: it has none
+    epochs_before INTEGER NOT NULL DEFAULT 0 CHECK (epochs_before >= 0),        -- which it does not train
+    from_run_id   INTEGER REFERENCES run (id) ON DELETE SET NULL,               -- whose checkpoint it starts from
+    extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),      -- laid on its config: epochs, counters
+    prune_why     TEXT,                           -- why it is to stop, or stopped, before its end
     created_at_ms INTEGER NOT NULL,
     started_at_ms INTEGER,
     ended_at_ms   INTEGER,
@@ -196,6 +202,8 @@ CREATE TABLE run (
     changed_by    TEXT    NOT NULL DEFAULT '',
     CHECK ((state = 'complete' OR state = 'failed' OR state = 'cancelled' OR state = 'pruned') = (ended_at_ms IS NOT NULL))
 ) STRICT;
+
+CREATE INDEX run_for_from ON run (from_run_id) WHERE from_run_id IS NOT NULL;
 
 CREATE INDEX run_for_experiment ON run (experiment_id, config_id);
 
@@ -518,8 +526,8 @@ CREATE TRIGGER study_made AFTER INSERT ON study BEGIN
     VALUES (new.id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.id),
             json_object('strategy', new.strategy, 'settings', json(new.settings), 'space', json(new.space), 'constraints', json(new.constraints),
                         'seed', new.seed, 'trials', new.trial_max, 'workers', new.trial_ahead, 'epochs', new.epoch_max,
-                        'epoch_budget', new.epoch_budget, 'goals', (SELECT json_group_array(o.goal) FROM
-                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o)));
+                        'epoch_budget', new.epoch_budget, 'goals', json((SELECT json_group_array(o.goal) FROM
+                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o))));
 END;
 
 CREATE TRIGGER study_edited
@@ -528,8 +536,8 @@ AFTER UPDATE OF strategy, settings, space, constraints, seed, trial_max, trial_a
     VALUES (new.id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.id),
             json_object('strategy', new.strategy, 'settings', json(new.settings), 'space', json(new.space), 'constraints', json(new.constraints),
                         'seed', new.seed, 'trials', new.trial_max, 'workers', new.trial_ahead, 'epochs', new.epoch_max,
-                        'epoch_budget', new.epoch_budget, 'goals', (SELECT json_group_array(o.goal) FROM
-                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o)));
+                        'epoch_budget', new.epoch_budget, 'goals', json((SELECT json_group_array(o.goal) FROM
+                            (SELECT goal FROM objective WHERE experiment_id = new.experiment_id ORDER BY position) o))));
 END;
 
 CREATE TRIGGER trial_given AFTER INSERT ON trial WHEN new.ended_at_ms IS NOT NULL BEGIN
@@ -595,7 +603,7 @@ FROM config c;
 CREATE VIEW studies AS
 -- One row an adaptive search.
 SELECT s.id, s.uid, s.experiment_id, e.name AS experiment, s.state, s.strategy, s.settings, s.space, s.constraints, s.seed,
-       s.seeds, s.trial_max, s.epoch_max, s.epoch_budget,
+       s.seeds, s.trial_max, s.epoch_max, s.epoch_budget, s.stop,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS trials_complete,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'failed') AS trials_failed
@@ -620,7 +628,7 @@ SELECT r.id, r.uid, r.experiment_id, e.name AS experiment, r.config_id, r.trial_
        c.params,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.started_at_ms / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.ended_at_ms / 1000.0, 'unixepoch') AS ended_at,
-       (r.ended_at_ms - r.started_at_ms) / 1000.0 AS duration_s, r.error
+       (r.ended_at_ms - r.started_at_ms) / 1000.0 AS duration_s, r.error, r.epochs, r.epochs_before, r.from_run_id, r.extra
 FROM run r
 JOIN experiment e ON e.id = r.experiment_id
 JOIN config c ON c.id = r.config_id;
@@ -776,8 +784,9 @@ SELECT t.study_id, e.name AS experiment, t.number,
            ELSE min(t.value) OVER by_end END AS best,
        strftime('%Y-%m-%dT%H:%M:%fZ', t.ended_at_ms / 1000.0, 'unixepoch') AS ended_at
 FROM (SELECT study_id, number, ended_at_ms,
-             CASE json_extract(vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
-                  ELSE json_extract(vals, '$[0]') END AS value
+             CASE WHEN state <> 'complete' THEN NULL
+                  ELSE CASE json_extract(vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
+                            ELSE json_extract(vals, '$[0]') END END AS value
       FROM trial WHERE ended_at_ms IS NOT NULL) t
 JOIN study s ON s.id = t.study_id
 JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL

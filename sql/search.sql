@@ -2,13 +2,13 @@
 
 -- name: add_study
 INSERT INTO study (uid, experiment_id, state, strategy, settings, space, constraints, targets, base, seeds, seed, trial_max,
-                   trial_ahead, epoch_max, epoch_budget, changed_at_ms, changed_by)
+                   trial_ahead, epoch_max, epoch_budget, stop, changed_at_ms, changed_by)
 VALUES (:uid, :experiment, 'open', :strategy, :settings, :space, :constraints, :targets, :base, :seeds, :seed, :trial_max,
-        :trial_ahead, :epoch_max, :epoch_budget, :now_ms, :who)
+        :trial_ahead, :epoch_max, :epoch_budget, :stop, :now_ms, :who)
 
 -- name: open_studies
 -- Of experiments that are at work, with jobs.
-SELECT s.id, s.experiment_id, s.state, s.trial_ahead
+SELECT s.id, s.experiment_id, s.state, s.trial_ahead, s.epoch_budget, s.stop
 FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
 WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL AND e.kind <> 'log' ORDER BY s.id
 
@@ -52,25 +52,79 @@ ORDER BY t.number
 
 -- name: settled_trials
 -- Pending ones all of whose runs have ended.
-SELECT t.id FROM trial t
+SELECT t.id, t.curve FROM trial t
 WHERE t.study_id = :study AND t.state IN ('waiting', 'running')
   AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id AND (r.state = 'waiting' OR r.state = 'running'))
 ORDER BY t.number
 
 -- name: runs_of_trial
-SELECT id, state FROM run WHERE trial_id = :trial ORDER BY id
+-- Those that are at work, or were last: a trial that goes on gets one more for each seed.
+SELECT r.id, r.state, r.epochs, r.epochs_before FROM run r
+WHERE r.trial_id = :trial
+  AND r.epochs IS (SELECT l.epochs FROM run l WHERE l.trial_id = :trial ORDER BY l.id DESC LIMIT 1)
+ORDER BY r.id
+
+-- name: last_run_of_trial
+-- With how many epochs it was to reach, and how many runs of that seed there are.
+SELECT r.id, r.epochs, (SELECT count(*) FROM run o WHERE o.trial_id = :trial AND o.seed = :seed) FROM run r
+WHERE r.trial_id = :trial AND r.seed = :seed ORDER BY r.id DESC LIMIT 1
+
+-- name: run_at_epochs
+-- The run of a trial that ended with a checkpoint after so many epochs.
+SELECT r.id FROM trial t JOIN run r ON r.trial_id = t.id AND r.seed = :seed AND r.epochs = :epochs
+WHERE t.study_id = :study AND t.number = :number ORDER BY r.id DESC LIMIT 1
+
+-- name: begin_leg
+UPDATE run SET epochs = :epochs, epochs_before = :before, from_run_id = :from, extra = :extra WHERE id = :run
+
+-- name: epochs_spent
+-- What all trials have trained and were asked to, for one seed.
+SELECT coalesce(sum(max(0, CASE WHEN r.state = 'pruned' OR r.state = 'failed' THEN coalesce(json_array_length(t.curve), 0)
+                                ELSE r.epochs END - r.epochs_before)), 0)
+FROM trial t JOIN run r ON r.trial_id = t.id AND r.seed = :seed AND r.epochs IS NOT NULL
+WHERE t.study_id = :study
+
+-- name: runs_at_work
+-- How much the runs at work of a study with a rule to stop them have said of a metric.
+SELECT t.id, t.number, r.id, coalesce(s.n, 0) FROM trial t
+JOIN run r ON r.trial_id = t.id AND r.state = 'running' AND r.prune_why IS NULL
+LEFT JOIN metric m ON m.name = :metric
+LEFT JOIN series s ON s.run_id = r.id AND s.metric_id = m.id
+WHERE t.study_id = :study AND t.state IN ('waiting', 'running')
+ORDER BY t.number
+
+-- name: told_of_trial
+SELECT curve, seen FROM trial WHERE id = :trial
+
+-- name: prune_trial
+UPDATE trial SET extra = json_set(extra, '$.pruned', json(:why)) WHERE id = :trial
+
+-- name: prune_runs
+UPDATE run SET prune_why = :why WHERE trial_id = :trial AND (state = 'waiting' OR state = 'running')
+
+-- name: jobs_of_pruned_runs
+SELECT j.id FROM run r JOIN job j ON j.run_id = r.id AND j.ended_at_ms IS NULL
+WHERE r.trial_id = :trial AND r.prune_why IS NOT NULL AND (r.state = 'waiting' OR r.state = 'running')
+
+-- name: studies_that_stop
+SELECT s.id, s.experiment_id FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
+WHERE s.state <> 'closed' AND s.stop IS NOT NULL AND e.state = 'running' AND e.deleted_at_ms IS NULL AND e.kind <> 'log'
 
 -- name: any_pending
 SELECT EXISTS (SELECT 1 FROM trial WHERE study_id = :study AND state IN ('waiting', 'running'))
 
 -- name: trials_since
-SELECT number, params, source, seen, epochs FROM trial WHERE study_id = :study AND number >= :number ORDER BY number
+SELECT number, params, source, seen, epochs, json_extract(extra, '$.from.number'), json_extract(extra, '$.from.epochs')
+FROM trial WHERE study_id = :study AND number >= :number ORDER BY number
 
 -- name: changes_since
 SELECT c.seq, c.number, c.state, c.vals, c.epochs, c.reached, c.setup,
        CASE WHEN c.reached > 0 THEN (SELECT t.curve FROM trial t WHERE t.study_id = c.study_id AND t.number = c.number) END AS curve
 FROM study_change c WHERE c.study_id = :study AND c.seq > :seq ORDER BY c.seq
+
+-- name: curve_of_trial
+SELECT curve FROM trial WHERE study_id = :study AND number = :number
 
 -- name: trial_by_number
 SELECT id FROM trial WHERE study_id = :study AND number = :number
@@ -87,8 +141,9 @@ SELECT number, params, source, state, vals, epochs, curve, asked_at_ms, ended_at
 WHERE study_id = :study ORDER BY number
 
 -- name: add_trial
-INSERT INTO trial (uid, study_id, number, config_id, params, state, epochs, seen, asked_at_ms, changed_at_ms, changed_by)
-VALUES (:uid, :study, :number, :config, :params, :state, :epochs, :seen, :now_ms, :now_ms, :who)
+INSERT INTO trial (uid, study_id, number, config_id, params, state, epochs, curve, seen, extra, asked_at_ms, changed_at_ms,
+                   changed_by)
+VALUES (:uid, :study, :number, :config, :params, :state, :epochs, :curve, :seen, :extra, :now_ms, :now_ms, :who)
 
 -- name: give_trial
 INSERT INTO trial (uid, study_id, number, config_id, source, params, state, vals, epochs, curve, seen, extra, asked_at_ms,

@@ -30,7 +30,7 @@ FROM config c;
 CREATE VIEW studies AS
 -- One row an adaptive search.
 SELECT s.id, s.uid, s.experiment_id, e.name AS experiment, s.state, s.strategy, s.settings, s.space, s.constraints, s.seed,
-       s.seeds, s.trial_max, s.epoch_max, s.epoch_budget,
+       s.seeds, s.trial_max, s.epoch_max, s.epoch_budget, s.stop,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS trials_complete,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'failed') AS trials_failed
@@ -55,7 +55,7 @@ SELECT r.id, r.uid, r.experiment_id, e.name AS experiment, r.config_id, r.trial_
        c.params,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.started_at_ms / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.ended_at_ms / 1000.0, 'unixepoch') AS ended_at,
-       (r.ended_at_ms - r.started_at_ms) / 1000.0 AS duration_s, r.error
+       (r.ended_at_ms - r.started_at_ms) / 1000.0 AS duration_s, r.error, r.epochs, r.epochs_before, r.from_run_id, r.extra
 FROM run r
 JOIN experiment e ON e.id = r.experiment_id
 JOIN config c ON c.id = r.config_id;
@@ -211,8 +211,9 @@ SELECT t.study_id, e.name AS experiment, t.number,
            ELSE min(t.value) OVER by_end END AS best,
        strftime('%Y-%m-%dT%H:%M:%fZ', t.ended_at_ms / 1000.0, 'unixepoch') AS ended_at
 FROM (SELECT study_id, number, ended_at_ms,
-             CASE json_extract(vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
-                  ELSE json_extract(vals, '$[0]') END AS value
+             CASE WHEN state <> 'complete' THEN NULL
+                  ELSE CASE json_extract(vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
+                            ELSE json_extract(vals, '$[0]') END END AS value
       FROM trial WHERE ended_at_ms IS NOT NULL) t
 JOIN study s ON s.id = t.study_id
 JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL

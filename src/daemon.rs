@@ -18,7 +18,7 @@ pub struct Turn {
     /// Which program takes it.
     pub kind: WorkerKind,
     /// Whether a turn could change anything; read without the write lock.
-    pub due: fn(&ReadTx<'_>) -> Result<bool>,
+    pub due: fn(&ReadTx<'_>, &Memory) -> Result<bool>,
     /// The turn; returns how much changed. The memory is the program's, and never ahead of the file.
     pub take: fn(&WriteTx<'_>, &mut Memory, &str) -> Result<usize>,
 }
@@ -26,7 +26,7 @@ pub struct Turn {
 /// The scheduler's turn.
 pub const SCHEDULER: Turn = Turn {
     kind: WorkerKind::Scheduler,
-    due: crate::lifecycle::schedule_due,
+    due: |tx, _| crate::lifecycle::schedule_due(tx),
     take: |tx, _, who| crate::lifecycle::schedule(tx, who),
 };
 
@@ -93,7 +93,7 @@ fn take_all(store: &mut Store, memory: &mut Memory, turns: &[Turn]) -> Result<()
     for _ in 0..8 {
         let mut changes = 0;
         for turn in turns {
-            if store.read(turn.due)? {
+            if store.read(|tx| (turn.due)(tx, memory))? {
                 let who = turn.kind.as_str();
                 changes += memory.write(store, |tx, memory| (turn.take)(tx, memory, who))?;
             }

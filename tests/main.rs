@@ -12,6 +12,7 @@ mod programs_cooperate;
 mod readme_works;
 mod searches_are_analysed;
 mod searches_are_exchanged;
+mod searches_with_epochs;
 mod sixty_four_workers_search;
 mod studies_by_hand;
 mod text_is_stable;

@@ -193,7 +193,7 @@ const VIEWS: &[(&str, &str)] = &[
     (
         "studies",
         "id uid experiment_id experiment state strategy settings space constraints seed seeds \
-         trial_max epoch_max epoch_budget trials trials_complete trials_failed",
+         trial_max epoch_max epoch_budget stop trials trials_complete trials_failed",
     ),
     (
         "trials",
@@ -203,7 +203,7 @@ const VIEWS: &[(&str, &str)] = &[
     (
         "runs",
         "id uid experiment_id experiment config_id trial_id name seed state value params \
-         started_at ended_at duration_s error",
+         started_at ended_at duration_s error epochs epochs_before from_run_id extra",
     ),
     (
         "metrics",

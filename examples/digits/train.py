@@ -10,6 +10,10 @@ All it does for the tracker is print. After every epoch it writes one line:
     ::mle {"step": 3, "train_loss": 0.1234, "test_accuracy": 0.93}
 
 Run by hand, those lines are just a little extra output.
+
+With --save FILE it keeps what it has learnt when it is done, and with --resume
+FILE it goes on from there: --epochs then counts from the very beginning. That
+is all a search needs that trains promising settings further (epochs.yaml).
 """
 
 import argparse
@@ -105,6 +109,12 @@ class Net:
         self.b1 = [b - lr * g for b, g in zip(self.b1, back)]
         return loss
 
+    def state(self):
+        return [self.w1, self.w2, self.b1, self.b2]
+
+    def restore(self, state):
+        self.w1, self.w2, self.b1, self.b2 = state
+
     def accuracy(self, images):
         right = 0
         for where, ink, label in images:
@@ -120,6 +130,8 @@ def main():
     ap.add_argument("--act", choices=["relu", "tanh"], default="relu", help="default relu")
     ap.add_argument("--epochs", type=int, default=5, help="passes over the images (default 5)")
     ap.add_argument("--seed", type=int, default=0, help="default 0")
+    ap.add_argument("--resume", default="", metavar="FILE", help="go on from what --save wrote")
+    ap.add_argument("--save", default="", metavar="FILE", help="keep what was learnt")
     args = ap.parse_args()
 
     train, test = load_digits()
@@ -128,8 +140,17 @@ def main():
     print(f"{len(train)} images to train on, {len(test)} to test on; lr {args.lr:g}, "
           f"{args.hidden} {args.act} units, seed {args.seed}", flush=True)
 
+    done = 0
+    if args.resume:
+        with open(args.resume) as f:
+            saved = json.load(f)
+        done = saved["epoch"]
+        net.restore(saved["net"])
+        print(f"going on after epoch {done}", flush=True)
     for epoch in range(1, args.epochs + 1):
         rng.shuffle(train)
+        if epoch <= done:
+            continue  # the images come in the order they would have come in
         loss = sum(net.learn(*image, args.lr) for image in train) / len(train)
         accuracy = net.accuracy(test)
         report = {
@@ -141,6 +162,9 @@ def main():
         if epoch % 3 == 0 or epoch == args.epochs:
             print(f"epoch {epoch}: loss {loss:.3f}, {accuracy:.1%} of the test images right",
                   flush=True)
+    if args.save:
+        with open(args.save, "w") as f:
+            json.dump({"epoch": max(done, args.epochs), "net": net.state()}, f)
 
 
 if __name__ == "__main__":

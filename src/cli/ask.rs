@@ -79,8 +79,11 @@ pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
     for trial in &answer.trials {
         let epochs =
             trial.epochs.map_or_else(String::new, |epochs| format!(" (to epoch {epochs})"));
+        let from = trial.from.map_or_else(String::new, |from| {
+            format!(" from trial {} after epoch {}", from.number, from.epochs)
+        });
         let params = display::params(&trial.params);
-        output.line(&format!("{} {}{epochs}", trial.number, sanitize(&params)))?;
+        output.line(&format!("{} {}{epochs}{from}", trial.number, sanitize(&params)))?;
     }
     match answer.nothing {
         Some(Nothing::Exhausted) => eprintln!("nothing is left to ask for"),
@@ -96,6 +99,9 @@ fn json_of(answer: &Answer) -> Value {
         if let Some(epochs) = trial.epochs {
             value["epochs"] = epochs.into();
             value["resumed"] = trial.resumed.into();
+        }
+        if let Some(from) = trial.from {
+            value["from"] = json!({"number": from.number, "epochs": from.epochs});
         }
         value
     };

@@ -105,7 +105,8 @@ pub fn plan_experiment(
         let here = || crate::process::cores() / plan.resources.cores.max(1);
         let workers = i64::from(plan.workers.unwrap_or_else(here).max(1));
         let seeds = i64::try_from(plan.seeds.len()).unwrap_or(i64::MAX).max(1);
-        let ahead = (workers - 1) / seeds + 2;
+        // Who decides how far trials train has none to wait: a promotion may be due by then.
+        let ahead = (workers - 1) / seeds + if search.decides_epochs() { 1 } else { 2 };
         let ahead = search.batch.map_or(ahead, |batch| i64::try_from(batch).unwrap_or(ahead));
         let text = |value: &Value| value.to_string();
         let whole = |n: Option<u64>| n.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
@@ -114,8 +115,9 @@ pub fn plan_experiment(
             named_params! {
                 ":uid": new_uid(), ":experiment": id, ":strategy": search.strategy,
                 ":settings": text(&Value::Object(search.settings.clone())), ":space": text(&search.space),
-                // Jobs cannot be told how long to train.
-                ":constraints": json(&search.constraints)?, ":epoch_max": None::<i64>, ":epoch_budget": None::<i64>,
+                ":constraints": json(&search.constraints)?, ":epoch_max": whole(search.epochs),
+                ":epoch_budget": whole(search.epoch_budget),
+                ":stop": search.stop.as_ref().map(|stop| text(&Value::Object(stop.clone()))),
                 ":targets": json(&search.targets)?, ":base": text(&Value::Object(plan.base.clone())),
                 ":seeds": json(&plan.seeds)?, ":seed": search.seed.cast_signed(),
                 ":trial_max": whole(search.trials),
@@ -128,10 +130,18 @@ pub fn plan_experiment(
         let config_id = protocol::add_config(tx, &config.params)?;
         for seed in &plan.seeds {
             let run = protocol::add_run(tx, id, config_id, None, &config.name, *seed, who)?;
-            add_run_job(tx, id, plan, cwd, run, &config.params, *seed, &needs, who)?;
+            let leg = LegSettings::default();
+            add_run_job(tx, id, plan, cwd, run, &config.params, *seed, &needs, leg, who)?;
         }
     }
     Ok(())
+}
+
+/// What the job of a trial with epochs has beyond that of any run.
+#[derive(Debug, Default)]
+pub(super) struct LegSettings {
+    /// The key of its config that holds the path of the checkpoint it starts from.
+    pub resume_key: Option<String>,
 }
 
 /// Adds the job of a run.
@@ -151,6 +161,7 @@ pub(super) fn add_run_job(
     config: &Map<String, Value>,
     seed: i64,
     needs: &[(JobId, bool)],
+    leg: LegSettings,
     who: &str,
 ) -> Result<JobId> {
     // A search's jobs wait for the job before them, which is added with the experiment.
@@ -180,6 +191,7 @@ pub(super) fn add_run_job(
     job.run = Some(run);
     job.try_max = plan.retries + 1;
     job.needs = needs;
+    job.settings.resume_key = leg.resume_key;
     let id = queue::add(tx, &job, who)?;
     // What it needs may have failed already: then it was cancelled as it was added, and its run ends with it.
     if !job.needs.is_empty() && queue::state(tx, id)? == JobState::Cancelled {
@@ -216,7 +228,8 @@ fn job_of(
     cwd: &str,
     command: Vec<String>,
 ) -> NewJob {
-    let places = command.iter().any(|word| word.contains("{config}") || word.contains("{exp_dir}"));
+    let places = ["{config}", "{exp_dir}", "{resume}"];
+    let places = command.iter().any(|word| places.iter().any(|place| word.contains(place)));
     let folder = match &plan.cwd {
         Some(relative) => Path::new(cwd).join(relative).display().to_string(),
         None => cwd.to_owned(),

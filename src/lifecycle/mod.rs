@@ -3,7 +3,9 @@
 //! The domain modules know each other's ids only; what the end of a job means for its run, and the end of runs for
 //! their experiment, is written here and nowhere else.
 
+mod curve;
 mod experiment;
+mod judge;
 mod said;
 mod search;
 
@@ -17,6 +19,7 @@ use crate::id::{ExperimentId, JobId, RunId, WorkerId};
 use crate::metric;
 use crate::protocol::{self, Goal, RunState, ValueFrom};
 use crate::queue::{self, AttemptState, Claimed, Ended, Ending, JobState, Over, Room};
+use crate::spec;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 use crate::worker::Inputs;
@@ -24,6 +27,8 @@ use crate::worker::Inputs;
 const TEXT: &str = include_str!("../../sql/lifecycle.sql");
 const RUN_INPUTS: &str = named(TEXT, "run_inputs");
 const REOPEN_TRIAL: &str = named(TEXT, "reopen_trial");
+const SPARE_RUN: &str = named(TEXT, "spare_run");
+const LEG_OF_RUN: &str = named(TEXT, "leg_of_run");
 const REOPEN_STUDY: &str = named(TEXT, "reopen_study");
 const REOPEN_EXPERIMENT: &str = named(TEXT, "reopen_experiment");
 const TRIAL_RUNS: &str = named(TEXT, "trial_runs");
@@ -60,11 +65,15 @@ pub fn any_cancel(tx: &ReadTx<'_>, worker: WorkerId) -> Result<bool> {
 /// # Errors
 /// [`crate::Error::Sqlite`].
 pub fn inputs(tx: &ReadTx<'_>, run: RunId) -> Result<Inputs> {
-    let (params, seed, name): (String, i64, String) =
+    let (params, seed, name, extra, from): (String, i64, String, String, Option<RunId>) =
         tx.one(RUN_INPUTS, named_params! { ":run": run }, |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })?;
-    let resume = match artifact::latest_checkpoint(tx, run)? {
+    let mut params = serde_json::from_str(&params).unwrap_or_default();
+    if extra != "{}" {
+        params = spec::merge(&params, &serde_json::from_str(&extra).unwrap_or_default());
+    }
+    let resume = match checkpoint_for(tx, run, from)? {
         Some(checkpoint) => {
             let mut bytes = Vec::new();
             artifact::read(tx, checkpoint.id, &mut bytes)?;
@@ -72,7 +81,22 @@ pub fn inputs(tx: &ReadTx<'_>, run: RunId) -> Result<Inputs> {
         }
         None => None,
     };
-    Ok(Inputs { params: serde_json::from_str(&params).unwrap_or_default(), seed, name, resume })
+    Ok(Inputs { params, seed, name, resume })
+}
+
+/// Returns the checkpoint a run resumes from: its own last one, or the last one of the runs it starts from.
+fn checkpoint_for(
+    tx: &ReadTx<'_>,
+    run: RunId,
+    from: Option<RunId>,
+) -> Result<Option<artifact::Artifact>> {
+    let mut found = artifact::latest_checkpoint(tx, run)?;
+    let mut next = from;
+    while let Some(run) = next.filter(|_| found.is_none()) {
+        found = artifact::latest_checkpoint(tx, run)?;
+        next = tx.one(LEG_OF_RUN, named_params! { ":run": run }, |row| row.get(0))?;
+    }
+    Ok(found)
 }
 
 /// An attempt started: its run and its trial run. Returns false when the lease was lost.
@@ -87,12 +111,26 @@ pub fn begin(tx: &WriteTx<'_>, claimed: &Claimed, pid: u32, at_ms: i64) -> Resul
         let who = format!("job {}", claimed.job);
         unless_ended(protocol::start_run(tx, run, &who))?;
         tx.run(TRIAL_RUNS, named_params! { ":run": run, ":now_ms": tx.now_ms, ":who": who })?;
-        if claimed.attempt > 1 {
-            let step = artifact::latest_checkpoint(tx, run)?.and_then(|checkpoint| checkpoint.step);
+        let from: Option<RunId> =
+            tx.one(LEG_OF_RUN, named_params! { ":run": run }, |row| row.get(0))?;
+        if claimed.attempt > 1 || from.is_some() {
+            let step = resumed_at(tx, run, from)?;
             metric::supersede(tx, run, claimed.attempt, step)?;
         }
     }
     Ok(true)
+}
+
+/// Returns the step of the checkpoint a run resumes from. Where none was given it is the last one that its run said
+/// something at; the first step that is said after it corrects that.
+fn resumed_at(tx: &ReadTx<'_>, run: RunId, from: Option<RunId>) -> Result<Option<i64>> {
+    let Some(checkpoint) = checkpoint_for(tx, run, from)? else { return Ok(None) };
+    match (checkpoint.step, checkpoint.owner) {
+        (None, artifact::Owner::Run(of)) => {
+            Ok(metric::summary(tx, of)?.iter().filter_map(|series| series.last_step).max())
+        }
+        (step, _) => Ok(step),
+    }
 }
 
 /// Ends an attempt, and what ends with it.
@@ -133,7 +171,21 @@ fn after_job(tx: &WriteTx<'_>, over: &Over, who: &str) -> Result<()> {
     let end = |state, value, error: Option<&str>| {
         unless_ended(protocol::end_run(tx, run, state, value, error, who))
     };
+    let (prune_why, epochs, before): (Option<String>, Option<i64>, i64) =
+        tx.one(LEG_OF_RUN, named_params! { ":run": run }, |row| {
+            Ok((row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+    // A script that ends well when it is told to stop has not done its work, unless it got to its last epoch.
+    let is_pruned = prune_why.is_some()
+        && match (over.state, epochs) {
+            (JobState::Succeeded, Some(epochs)) => !has_reached(tx, run, epochs, before)?,
+            _ => true,
+        };
     match over.state {
+        _ if is_pruned => {
+            let (value, _) = value_of(tx, run)?;
+            end(RunState::Pruned, value, prune_why.as_deref())?;
+        }
         JobState::Succeeded => {
             let (value, missing) = value_of(tx, run)?;
             match missing {
@@ -168,15 +220,24 @@ pub fn after_cancel(tx: &WriteTx<'_>, over: &[(JobId, Option<RunId>)], who: &str
 }
 
 fn cancel_run(tx: &WriteTx<'_>, run: RunId, who: &str) -> Result<()> {
-    unless_ended(protocol::end_run(
-        tx,
-        run,
-        RunState::Cancelled,
-        None,
-        Some("its job was cancelled"),
-        who,
-    ))?;
+    let prune_why: Option<String> =
+        tx.one(LEG_OF_RUN, named_params! { ":run": run }, |row| row.get(1))?;
+    let state = if prune_why.is_some() { RunState::Pruned } else { RunState::Cancelled };
+    let why = prune_why.as_deref().unwrap_or("its job was cancelled");
+    unless_ended(protocol::end_run(tx, run, state, None, Some(why), who))?;
     score(tx, run)
+}
+
+/// Returns whether a run has said what its first objective was after its last epoch.
+fn has_reached(tx: &ReadTx<'_>, run: RunId, epochs: i64, before: i64) -> Result<bool> {
+    let metric: Option<String> =
+        tx.maybe(OBJECTIVES_OF_RUN, named_params! { ":run": run }, |row| row.get(1))?;
+    let Some(metric) = metric else { return Ok(false) };
+    let leg =
+        curve::Leg { run, epochs: Some(epochs.unsigned_abs()), before: before.unsigned_abs() };
+    let told = vec![f64::NAN; usize::try_from(before).unwrap_or(0)];
+    let curve = curve::curve(tx, &metric, protocol::Aggregate::Mean, &told, &[leg])?;
+    Ok(curve.len() as i64 >= epochs)
 }
 
 /// A run that someone else ended stays as it is: its job must still be able to end.
@@ -217,7 +278,23 @@ fn values_of(tx: &ReadTx<'_>, run: RunId) -> Result<Vec<(String, Option<f64>)>> 
     objectives
         .into_iter()
         .map(|(metric, goal, from)| {
-            let value = metric::final_value(tx, run, &metric, from, goal)?;
+            let mut value = metric::final_value(tx, run, &metric, from, goal)?;
+            // The best of a training that went on may lie before.
+            let mut next: Option<RunId> = match from {
+                ValueFrom::Best => {
+                    tx.one(LEG_OF_RUN, named_params! { ":run": run }, |row| row.get(0))?
+                }
+                _ => None,
+            };
+            while let Some(earlier) = next {
+                let other = metric::final_value(tx, earlier, &metric, from, goal)?;
+                value = match (value, other) {
+                    (Some(own), Some(other)) if goal == Goal::Min => Some(own.min(other)),
+                    (Some(own), Some(other)) => Some(own.max(other)),
+                    (own, _) => own,
+                };
+                next = tx.one(LEG_OF_RUN, named_params! { ":run": earlier }, |row| row.get(0))?;
+            }
             Ok((metric, value))
         })
         .collect()
@@ -280,6 +357,7 @@ pub fn retry(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<()> {
     for (job, run) in queue::retry(tx, job, who)? {
         if let Some(run) = run {
             protocol::reopen_run(tx, run, who)?;
+            tx.run(SPARE_RUN, named_params! { ":run": run })?;
             tx.run(REOPEN_TRIAL, named_params! { ":run": run, ":now_ms": tx.now_ms, ":who": who })?;
         }
         let experiment: Option<ExperimentId> =

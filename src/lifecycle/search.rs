@@ -13,10 +13,11 @@ use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 use crate::study::{self, Memory, Nothing, Wanted};
 
-use super::experiment::add_run_job;
-use super::values_of;
+use super::curve::{Leg, curve};
+use super::experiment::{LegSettings, add_run_job};
+use super::{judge, values_of};
 
-const TEXT: &str = include_str!("../../sql/search.sql");
+pub(super) const TEXT: &str = include_str!("../../sql/search.sql");
 pub(super) const ADD_STUDY: &str = named(TEXT, "add_study");
 const SEARCH_DUE: &str = named(super::TEXT, "search_due");
 const OPEN_STUDIES: &str = named(TEXT, "open_studies");
@@ -25,6 +26,10 @@ const PENDING_TRIALS: &str = named(TEXT, "pending_trials");
 const SETTLED_TRIALS: &str = named(TEXT, "settled_trials");
 const RUNS_OF_TRIAL: &str = named(TEXT, "runs_of_trial");
 const END_TRIAL: &str = named(TEXT, "end_trial");
+const LAST_RUN: &str = named(TEXT, "last_run_of_trial");
+const RUN_AT_EPOCHS: &str = named(TEXT, "run_at_epochs");
+const BEGIN_LEG: &str = named(TEXT, "begin_leg");
+const EPOCHS_SPENT: &str = named(TEXT, "epochs_spent");
 const SET_STUDY_STATE: &str = named(TEXT, "set_study_state");
 
 struct Study {
@@ -32,6 +37,8 @@ struct Study {
     experiment: ExperimentId,
     state: String,
     trial_ahead: u64,
+    epoch_budget: Option<i64>,
+    stop: Option<String>,
 }
 
 /// How a trial becomes runs and jobs.
@@ -49,6 +56,9 @@ pub fn search(tx: &WriteTx<'_>, memory: &mut Memory, who: &str) -> Result<usize>
     let mut changes = 0;
     for study in open_studies(tx)? {
         changes += settle(tx, &study, who)?;
+        if let Some(rule) = &study.stop {
+            changes += judge::judge(tx, memory, study.id, study.experiment, rule, who)?;
+        }
         changes += ask(tx, memory, &study, who)?;
     }
     Ok(changes)
@@ -58,8 +68,8 @@ pub fn search(tx: &WriteTx<'_>, memory: &mut Memory, who: &str) -> Result<usize>
 ///
 /// # Errors
 /// [`Error::Sqlite`].
-pub fn search_due(tx: &ReadTx<'_>) -> Result<bool> {
-    tx.one(SEARCH_DUE, [], |row| row.get(0))
+pub fn search_due(tx: &ReadTx<'_>, memory: &Memory) -> Result<bool> {
+    Ok(tx.one(SEARCH_DUE, [], |row| row.get(0))? || judge::due(tx, memory)?)
 }
 
 fn open_studies(tx: &ReadTx<'_>) -> Result<Vec<Study>> {
@@ -69,52 +79,94 @@ fn open_studies(tx: &ReadTx<'_>) -> Result<Vec<Study>> {
             experiment: row.get(1)?,
             state: row.get(2)?,
             trial_ahead: row.get::<_, i64>(3)?.unsigned_abs(),
+            epoch_budget: row.get(4)?,
+            stop: row.get(5)?,
         })
     })
 }
 
 /// Ends the trials all of whose runs ended.
 fn settle(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
-    let settled: Vec<TrialId> =
-        tx.all(SETTLED_TRIALS, named_params! { ":study": study.id }, |row| row.get(0))?;
+    let settled: Vec<(TrialId, Option<String>)> =
+        tx.all(SETTLED_TRIALS, named_params! { ":study": study.id }, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     if settled.is_empty() {
         return Ok(0);
     }
     let objectives = protocol::objectives(tx, study.experiment)?;
     let how = objectives.first().map_or(Aggregate::Mean, |objective| objective.aggregate);
-    for trial in &settled {
-        let runs: Vec<(RunId, String)> =
-            tx.all(RUNS_OF_TRIAL, named_params! { ":trial": trial }, |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+    for (trial, told) in &settled {
+        let runs = legs_of_trial(tx, *trial)?;
+        let valued: Vec<&(Leg, String)> = match runs.iter().any(|(_, state)| state == "pruned") {
+            true => {
+                runs.iter().filter(|(_, state)| state == "complete" || state == "pruned").collect()
+            }
+            false => runs.iter().filter(|(_, state)| state == "complete").collect(),
+        };
         let mut columns: Vec<Vec<f64>> = Vec::new();
-        for (run, _) in runs.iter().filter(|(_, state)| state == "complete") {
-            for (i, (_, value)) in values_of(tx, *run)?.into_iter().enumerate() {
+        for (leg, _) in &valued {
+            for (i, (_, value)) in values_of(tx, leg.run)?.into_iter().enumerate() {
                 if columns.len() <= i {
                     columns.push(Vec::new());
                 }
                 columns[i].push(value.unwrap_or(f64::NAN));
             }
         }
-        let failed = columns.is_empty() && !objectives.is_empty()
-            || !runs.iter().any(|(_, state)| state == "complete");
+        let state = match () {
+            () if runs.iter().any(|(_, state)| state == "pruned") => "pruned",
+            () if columns.is_empty() && !objectives.is_empty() || valued.is_empty() => "failed",
+            () => "complete",
+        };
         let values: Vec<Value> = columns
             .iter()
             .map(|column| crate::metric::json_number(over_seeds(how, column)))
             .collect();
+        let has_curve = study.stop.is_some() || valued.iter().any(|(leg, _)| leg.epochs.is_some());
+        let curve = match objectives.first().filter(|_| has_curve) {
+            Some(objective) => {
+                let legs: Vec<Leg> = valued.iter().map(|(leg, _)| *leg).collect();
+                let told = numbers(told.as_deref());
+                Some(curve(tx, &objective.metric, how, &told, &legs)?)
+            }
+            None => None,
+        };
+        let curve = curve.map(|curve| {
+            Value::Array(curve.iter().map(|value| crate::metric::json_number(*value)).collect())
+                .to_string()
+        });
         tx.run(
             END_TRIAL,
             named_params! {
-                ":trial": trial, ":state": if failed { "failed" } else { "complete" }, ":curve": None::<String>,
-                ":vals": (!failed).then(|| Value::Array(values).to_string()), ":now_ms": tx.now_ms, ":who": who,
+                ":trial": trial, ":state": state, ":curve": curve,
+                ":vals": (state != "failed").then(|| Value::Array(values).to_string()),
+                ":now_ms": tx.now_ms, ":who": who,
             },
         )?;
     }
     Ok(settled.len())
 }
 
+/// Returns the runs of a trial that are at work or were last, one a seed, and their states.
+pub(super) fn legs_of_trial(tx: &ReadTx<'_>, trial: TrialId) -> Result<Vec<(Leg, String)>> {
+    tx.all(RUNS_OF_TRIAL, named_params! { ":trial": trial }, |row| {
+        let leg = Leg {
+            run: row.get(0)?,
+            epochs: row.get::<_, Option<i64>>(2)?.map(i64::unsigned_abs),
+            before: row.get::<_, i64>(3)?.unsigned_abs(),
+        };
+        Ok((leg, row.get(1)?))
+    })
+}
+
+/// Reads the numbers of a column that may be NULL.
+pub(super) fn numbers(text: Option<&str>) -> Vec<f64> {
+    let values: Vec<Value> = serde_json::from_str(text.unwrap_or("[]")).unwrap_or_default();
+    values.iter().map(|value| study::number(value).unwrap_or(f64::NAN)).collect()
+}
+
 /// One number of a trial out of those of its seeds; a seed whose value is NaN makes it NaN.
-fn over_seeds(how: Aggregate, values: &[f64]) -> f64 {
+pub(super) fn over_seeds(how: Aggregate, values: &[f64]) -> f64 {
     let p = match how {
         Aggregate::Mean => return values.iter().sum::<f64>() / values.len() as f64,
         Aggregate::P10 => 0.10,
@@ -167,7 +219,13 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
         asked += 1;
     }
     let search = memory.search(tx, study.id)?;
+    let mut left = epochs_left(tx, study)?;
     while pending < study.trial_ahead {
+        if left.is_some_and(|left| left <= 0) {
+            set_state(if pending == 0 { "closed" } else { "exhausted" })?;
+            asked += 1;
+            break;
+        }
         let wanted = match search.ask()? {
             Ok(wanted) => wanted,
             Err(Nothing::Wait) if pending > 0 => break,
@@ -181,7 +239,8 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
             work = Some(self::work(tx, study.id)?);
         }
         if let Some(work) = &work {
-            enqueue(tx, study, work, &wanted, search.seen(), who)?;
+            let epochs = enqueue(tx, study, work, &wanted, search.seen(), who)?;
+            left = left.map(|left| left - epochs);
         }
         pending += 1;
         asked += 1;
@@ -203,6 +262,18 @@ fn work(tx: &ReadTx<'_>, study: StudyId) -> Result<Work> {
     })
 }
 
+/// Returns how many epochs the study may still train, where that is bounded.
+fn epochs_left(tx: &ReadTx<'_>, study: &Study) -> Result<Option<i64>> {
+    let Some(budget) = study.epoch_budget else { return Ok(None) };
+    let seeds: String =
+        tx.one(PLAN_OF_STUDY, named_params! { ":study": study.id }, |row| row.get(2))?;
+    let seed =
+        serde_json::from_str::<Vec<i64>>(&seeds).ok().and_then(|seeds| seeds.first().copied());
+    let params = named_params! { ":study": study.id, ":seed": seed };
+    Ok(Some(budget - tx.one(EPOCHS_SPENT, params, |row| row.get::<_, i64>(0))?))
+}
+
+/// Writes a proposal down with its jobs; returns the epochs it trains.
 fn enqueue(
     tx: &WriteTx<'_>,
     study: &Study,
@@ -210,17 +281,15 @@ fn enqueue(
     wanted: &Wanted,
     seen: i64,
     who: &str,
-) -> Result<()> {
-    if wanted.resumed {
-        let why = "goes on with trials that ended, which jobs cannot do";
-        return Err(Error::invalid("strategy", why));
-    }
+) -> Result<i64> {
     let config = protocol::add_config(tx, &work.config(&wanted.params))?;
     let trial = study::write_trial(tx, study.id, wanted, Some(config), seen, "waiting", who)?;
     add_runs(tx, study, work, trial, config, wanted, who)
 }
 
-/// Adds the runs and jobs of a trial, one for each seed.
+/// Adds the runs and jobs of a trial, one for each seed; returns the epochs that each trains.
+///
+/// A trial that goes on, or starts from another, gets runs that start from the checkpoints of earlier ones.
 fn add_runs(
     tx: &WriteTx<'_>,
     study: &Study,
@@ -229,16 +298,74 @@ fn add_runs(
     config_id: ConfigId,
     wanted: &Wanted,
     who: &str,
-) -> Result<()> {
-    let config = work.config(&wanted.params);
+) -> Result<i64> {
+    let search = work.plan.search.as_ref();
+    let epochs = wanted.epochs.or(search.and_then(|search| search.epochs));
     let name = format!("trial_{}", wanted.number);
+    let mut trains = 0;
     for seed in &work.seeds {
+        let start = start_of(tx, study, trial, wanted, *seed)?;
+        let mut config = work.config(&wanted.params);
+        let mut settings = LegSettings::default();
         let run =
             protocol::add_run(tx, study.experiment, config_id, Some(trial), &name, *seed, who)?;
+        if let (Some(epochs), Some(search)) = (epochs, search) {
+            let extra = search.extra(epochs, start.before, start.count, &wanted.notes);
+            let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            trains = whole(epochs) - whole(start.before);
+            tx.run(
+                BEGIN_LEG,
+                named_params! {
+                    ":run": run, ":epochs": whole(epochs), ":before": whole(start.before), ":from": start.run,
+                    ":extra": Value::Object(extra.clone()).to_string(),
+                },
+            )?;
+            config = crate::spec::merge(&config, &extra);
+            settings.resume_key = search.resume_key();
+        }
         let (plan, cwd) = (&work.plan, &work.cwd);
-        add_run_job(tx, study.experiment, plan, cwd, run, &config, *seed, &[], who)?;
+        add_run_job(tx, study.experiment, plan, cwd, run, &config, *seed, &[], settings, who)?;
     }
-    Ok(())
+    Ok(trains)
+}
+
+/// Where a run begins.
+#[derive(Default)]
+struct StartOf {
+    /// The run whose checkpoint it starts from.
+    run: Option<RunId>,
+    /// The epochs that one reached.
+    before: u64,
+    /// How many runs its trial had with this seed.
+    count: u64,
+}
+
+fn start_of(
+    tx: &ReadTx<'_>,
+    study: &Study,
+    trial: TrialId,
+    wanted: &Wanted,
+    seed: i64,
+) -> Result<StartOf> {
+    if let Some(from) = wanted.from {
+        let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let params = named_params! {
+            ":study": study.id, ":number": whole(from.number), ":epochs": whole(from.epochs), ":seed": seed,
+        };
+        let run = tx.maybe(RUN_AT_EPOCHS, params, |row| row.get(0))?;
+        return Ok(StartOf { run, before: from.epochs, count: 0 });
+    }
+    if !wanted.resumed {
+        return Ok(StartOf::default());
+    }
+    let last = tx.maybe(LAST_RUN, named_params! { ":trial": trial, ":seed": seed }, |row| {
+        Ok(StartOf {
+            run: row.get(0)?,
+            before: row.get::<_, Option<i64>>(1)?.unwrap_or(0).unsigned_abs(),
+            count: row.get::<_, i64>(2)?.unsigned_abs(),
+        })
+    })?;
+    Ok(last.unwrap_or_default())
 }
 
 impl Work {

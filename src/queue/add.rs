@@ -39,6 +39,9 @@ pub struct JobSettings {
     /// A folder of the user's that takes the place of the scratch folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exp_dir: Option<String>,
+    /// The key path of the config that holds the path of the checkpoint it resumes from, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_key: Option<String>,
     /// Time between asking a job to stop and killing it [ms].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_ms: Option<i64>,

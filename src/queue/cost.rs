@@ -88,7 +88,7 @@ fn one_job(store: &mut Store, worker: WorkerId) {
             lifecycle::peek(tx, room)?;
             lifecycle::any_cancel(tx, worker)?;
             lifecycle::schedule_due(tx)?;
-            lifecycle::search_due(tx)?;
+            lifecycle::search_due(tx, &Default::default())?;
             live_workers(tx, "here")?;
             count_open(tx, claimed.experiment.expect("an experiment"))?;
             held(tx, worker)

@@ -13,6 +13,8 @@
 //! # Source
 //! The comparison of optimisers in Benjamins et al., arXiv 2506.06143 (none is best everywhere: choose by the task).
 
+use serde_json::{Map, Value};
+
 use super::history::History;
 use super::strategy::{Proposal, Setup, Strategy, allow_settings, strategy};
 use crate::Result;
@@ -26,6 +28,8 @@ pub struct Auto {
     late: Box<dyn Strategy + Send>,
     /// The number of the first trial that `late` proposes.
     turn: u64,
+    /// Whether `early` made the last proposal.
+    is_early: bool,
 }
 
 impl Auto {
@@ -45,15 +49,21 @@ impl Auto {
             early: strategy(early, setup)?,
             late: strategy(late, setup)?,
             turn: if wide { 0 } else { turn },
+            is_early: true,
         })
     }
 }
 
 impl Strategy for Auto {
     fn ask(&mut self, history: &History) -> Result<Proposal> {
-        match history.next_number() < self.turn {
+        self.is_early = history.next_number() < self.turn;
+        match self.is_early {
             true => self.early.ask(history),
             false => self.late.ask(history),
         }
+    }
+
+    fn notes(&self) -> Map<String, Value> {
+        if self.is_early { self.early.notes() } else { self.late.notes() }
     }
 }

@@ -108,6 +108,11 @@ impl Engine {
         }
     }
 
+    /// Returns what the strategy says of the trial it proposed last, see [`Strategy::notes`].
+    pub fn notes(&self) -> Map<String, Value> {
+        self.strategy.notes()
+    }
+
     fn curve_until(&self, from: Origin) -> Vec<f64> {
         let curve = self.history.get(from.number).map_or(&[][..], |past| &past.curve);
         let epochs = usize::try_from(from.epochs).unwrap_or(usize::MAX);

@@ -64,6 +64,19 @@ pub const KNOWN: &[&str] = &[
 pub const WITH_EPOCHS: &[&str] =
     &["halving", "hyperband", "asha", "bohb", "dehb", "freeze_thaw", "pbt", "pb2"];
 
+/// Returns the settings of a strategy that decides about epochs, `max_epoch` aside; those of the others are none here.
+pub fn epoch_settings(name: &str) -> &'static [&'static str] {
+    match name {
+        "halving" => super::fidelity::brackets::HALVING,
+        "hyperband" => super::fidelity::brackets::HYPERBAND,
+        "asha" | "bohb" => super::fidelity::asha::SETTINGS,
+        "dehb" => super::fidelity::dehb::SETTINGS,
+        "freeze_thaw" => super::fidelity::freeze_thaw::SETTINGS,
+        "pbt" | "pb2" => super::pbt::SETTINGS,
+        _ => &[],
+    }
+}
+
 /// The strategy of a search that names none.
 pub const DEFAULT: &str = "auto";
 
@@ -158,6 +171,12 @@ pub trait Strategy {
     /// # Errors
     /// [`Error::Invalid`] when the space or the settings do not allow a proposal.
     fn ask(&mut self, history: &History) -> Result<Proposal>;
+
+    /// Returns what a training script may want to know of the trial that the last ask proposed, under the names that
+    /// mle-hyperopt gave it: counters, and whom it copies.
+    fn notes(&self) -> Map<String, Value> {
+        Map::new()
+    }
 }
 
 /// Returns the strategy of that name; capitals do not matter.

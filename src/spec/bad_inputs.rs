@@ -333,7 +333,7 @@ param_search_args:
             "search_type: SMBO",
             "search_config.search_type: `SMBO` is not available",
         ),
-        ("search_type: Random", "search_type: PBT", "search_config.search_type"),
+        ("search_type: Random", "search_type: PBT", "the key `search_config` is missing"),
         ("search_type: Random", "search_type: Randm", "did you mean `Random`?"),
         ("search_type: Random", "search_type: Grid", "the key `bins` is missing"),
         ("real: {lr: {begin: 1, end: 2}}", "reel: {}", "unknown key `reel`"),

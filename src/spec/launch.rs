@@ -136,6 +136,14 @@ pub fn check(block: &Block, plan: &mut Plan) -> Result<()> {
                     .with_hint("give the parameter another name"));
             }
         }
+        let key = plan.search.as_ref().and_then(|search| search.epochs_key.as_ref());
+        let told = ["sh_num_total_iters", "pbt_num_total_iters"];
+        let told = told.iter().copied().chain(key.map(String::as_str)).any(has);
+        if let Some(key) = key.filter(|_| !told && !has("config")) {
+            plan.warnings.push(format!(
+                "the command reads neither {{{key}}} nor {{config}}: nobody tells it how many epochs to train"
+            ));
+        }
         if !has("config") {
             let inside = |name: &str, used: &str| {
                 name == used || name.strip_prefix(used).is_some_and(|rest| rest.starts_with('/'))
@@ -154,7 +162,8 @@ pub fn check(block: &Block, plan: &mut Plan) -> Result<()> {
 
 fn check_searched(block: &Block, plan: &Plan, name: &str) -> Result<()> {
     let space = plan.search.as_ref().and_then(|search| search.space.as_object());
-    let in_base = template::lookup(&plan.base, name).is_some();
+    let in_base = template::lookup(&plan.base, name).is_some()
+        || plan.search.as_ref().is_some_and(|search| search.sets(name));
     if let Some(parameter) = space.and_then(|space| space.get(name)) {
         if parameter.get("when").is_some() && !in_base {
             let why = format!("the parameter `{name}` is not there in every trial");

@@ -29,7 +29,7 @@ pub use plan::{
     Activate, Aggregate, Goal, Kind, Launch, NamedConfig, Objective, Plan, Processing, Resources,
     Search, ValueFrom,
 };
-pub use template::{fill, lookup, place_proposal, script_line};
+pub use template::{assign, fill, lookup, merge, place_proposal, script_line};
 
 use crate::error::Result;
 use serde_json::Map;

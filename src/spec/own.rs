@@ -8,7 +8,8 @@ use super::{
 use super::{configs, launch, space, template, units};
 use crate::error::{Error, Result};
 use crate::search::space::Space;
-use crate::search::strategy::{Setup, WITH_EPOCHS, strategy};
+use crate::search::stopper::{STOPPERS, stopper};
+use crate::search::strategy::{Setup, WITH_EPOCHS, epoch_settings, strategy};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -116,7 +117,12 @@ fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
         }
         plan.kind = Kind::HyperparameterSearch;
         let search = search(&block)?;
-        check_search(&block, &search, plan.objectives.len())?;
+        if plan.objectives.is_empty() && (search.decides_epochs() || search.stop.is_some()) {
+            let who = if search.decides_epochs() { &search.strategy } else { "stop" };
+            let error = top.error("", format!("`{who}` compares trials, and there is no `metric`"));
+            return Err(error.with_hint("name what the script reports, such as `metric: loss`"));
+        }
+        check_search(&block, "settings", &search, plan.objectives.len())?;
         configs::check_targets(&block, &base, &search.targets)?;
         plan.search = Some(search);
         if plan.objectives.is_empty() {
@@ -224,31 +230,73 @@ fn objective(block: &Block) -> Result<Objective> {
     })
 }
 
+/// The keys of a search, besides the settings of strategies that decide about epochs.
+const SEARCH_KEYS: [&str; 11] = [
+    "strategy",
+    "trials",
+    "space",
+    "constraints",
+    "batch",
+    "seed",
+    "settings",
+    "epochs",
+    "epochs_key",
+    "epoch_budget",
+    "stop",
+];
+
+/// The key of the config that says how many epochs to reach, unless another is named.
+const EPOCHS_KEY: &str = "epochs";
+/// More epochs than a curve is kept of.
+const EPOCHS_MAX: i64 = 100_000;
+
 fn search(block: &Block) -> Result<Search> {
-    block.only(&["strategy", "trials", "space", "constraints", "batch", "seed", "settings"])?;
     let strategy = block.text("strategy")?.unwrap_or(crate::search::strategy::DEFAULT);
     if !KNOWN_STRATEGIES.contains(&strategy) {
         return Err(block.unknown_value("strategy", "strategy", strategy, KNOWN_STRATEGIES));
     }
-    if WITH_EPOCHS.contains(&strategy) {
-        let why = format!("`{strategy}` decides how long trials train, which jobs cannot be told");
-        return Err(block.error("strategy", why).with_hint(
-            "ask and tell it by hand: `mle study new NAME --epochs N`, `mle ask`, `mle tell`",
-        ));
+    let own = epoch_settings(strategy);
+    block.only(&[&SEARCH_KEYS, own].concat())?;
+    let mut settings = block.block("settings")?.map_or_else(Map::new, |block| block.map().clone());
+    for key in own {
+        let Some(value) = block.get(key) else { continue };
+        if settings.insert((*key).to_owned(), value.clone()).is_some() {
+            return Err(block.error(key, format!("`{key}` is under `settings` too")));
+        }
     }
     let trials = block.integer("trials", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned);
+    let epochs = epochs(block, strategy, &settings)?;
+    let most = i64::MAX;
+    let epoch_budget = block.integer("epoch_budget", 1, most)?.map(i64::cast_unsigned);
+    if epoch_budget.is_some() && epochs.is_none() {
+        let error = block.error("epoch_budget", "means nothing without `epochs`");
+        return Err(
+            error.with_hint("say how many epochs a full training has, such as `epochs: 81`")
+        );
+    }
     let space = block.need("space").map_err(|error| {
         error.with_hint("name the parameters, such as `space: {act: [relu, tanh]}`")
     })?;
     let space = space::normalise(block.origin(), &block.path("space"), space)?;
-    if strategy == "grid" {
-        check_grid(block, &space)?;
-    } else if trials.is_none() {
-        let error = block.error("", "the key `trials` is missing");
-        return Err(error.with_hint("say how many configs to try, such as `trials: 20`"));
+    let is_bounded = trials.is_some() || epoch_budget.is_some();
+    match strategy {
+        "grid" => check_grid(block, &space)?,
+        // They end by themselves: when the population has trained in full.
+        "pbt" | "pb2" => {}
+        "halving" | "hyperband" => {
+            if !is_bounded {
+                settings.entry("rounds").or_insert(1.into());
+            }
+        }
+        _ if !is_bounded => {
+            let error = block.error("", "the key `trials` is missing");
+            return Err(error.with_hint("say how many configs to try, such as `trials: 20`"));
+        }
+        _ => {}
     }
-    let settings = block.block("settings")?.map_or_else(Map::new, |block| block.map().clone());
     let constraints = texts(block, "constraints")?;
+    let epochs_key = epochs_key(block, epochs, &space)?;
+    let stop = stop(block, strategy, &settings, epochs)?;
     Ok(Search {
         constraints,
         strategy: strategy.into(),
@@ -258,7 +306,104 @@ fn search(block: &Block) -> Result<Search> {
         seed: block.integer("seed", 0, i64::MAX)?.unwrap_or(0).cast_unsigned(),
         targets: space.keys().map(|name| (name.clone(), name.clone())).collect(),
         space: Value::Object(space),
+        epochs,
+        epochs_key,
+        extra_key: None,
+        epoch_budget,
+        stop,
     })
+}
+
+/// Reads the epochs of a full training, which some strategies need to know.
+fn epochs(block: &Block, strategy: &str, settings: &Map<String, Value>) -> Result<Option<u64>> {
+    let given = block.integer("epochs", 1, EPOCHS_MAX)?.map(i64::cast_unsigned);
+    // The names that strategies and mle-hyperopt have for it.
+    let names = ["max_epoch", "max_resource", "max_budget"];
+    let other = names.iter().find_map(|name| settings.get(*name)?.as_u64());
+    let epochs = given.or(other);
+    if epochs.is_none() && WITH_EPOCHS.contains(&strategy) {
+        let why =
+            format!("`{strategy}` decides how long trials train: the key `epochs` is missing");
+        return Err(block
+            .error("", why)
+            .with_hint("say how many epochs a full training has, such as `epochs: 81`"));
+    }
+    Ok(epochs)
+}
+
+/// Reads which key of the config says how many epochs to reach.
+fn epochs_key(
+    block: &Block,
+    epochs: Option<u64>,
+    space: &Map<String, Value>,
+) -> Result<Option<String>> {
+    let given = block.filled_text("epochs_key")?;
+    if epochs.is_none() {
+        return match given {
+            Some(_) => Err(block.error("epochs_key", "means nothing without `epochs`")),
+            None => Ok(None),
+        };
+    }
+    let key = given.unwrap_or(EPOCHS_KEY);
+    space::check_parameter_name(key).map_err(|why| block.error("epochs_key", why))?;
+    let inside =
+        |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+    match space.keys().find(|name| inside(name, key) || inside(key, name)) {
+        Some(name) => {
+            let why = format!("the parameter `{name}` and the epochs to reach set the same key");
+            Err(block
+                .error("space", why)
+                .with_hint("name another key of the config, such as `epochs_key: max_epochs`"))
+        }
+        None => Ok(Some(key.to_owned())),
+    }
+}
+
+/// Reads the rule that ends trials at work: a name, or a mapping with its `name` and settings.
+fn stop(
+    block: &Block,
+    strategy: &str,
+    settings: &Map<String, Value>,
+    epochs: Option<u64>,
+) -> Result<Option<Map<String, Value>>> {
+    let stops = settings.get("style").and_then(Value::as_str) == Some("stop");
+    let mut rule = match block.get("stop") {
+        None if stops => {
+            let own = ["eta", "min_epochs"].into_iter();
+            let own = own.filter_map(|key| Some((key.to_owned(), settings.get(key)?.clone())));
+            [("name".to_owned(), "asha".into())].into_iter().chain(own).collect()
+        }
+        None => return Ok(None),
+        Some(Value::String(name)) => {
+            Map::from_iter([("name".to_owned(), Value::from(name.as_str()))])
+        }
+        Some(Value::Object(rule)) => rule.clone(),
+        Some(other) => {
+            let expected = "the name of a rule, or a mapping with its `name`";
+            return Err(wrong(block.origin(), &block.path("stop"), expected, other));
+        }
+    };
+    let Some(name) = rule.get("name").and_then(Value::as_str).map(str::to_lowercase) else {
+        let error = block.error("stop", "the key `name` is missing");
+        return Err(error.with_hint(format!("rules are {}", STOPPERS.join(", "))));
+    };
+    if !STOPPERS.contains(&name.as_str()) {
+        return Err(block.unknown_value("stop", "rule", &name, STOPPERS));
+    }
+    if name == "asha" {
+        let Some(epochs) = epochs else {
+            let error = block.error("stop", format!("`{strategy}` has no `epochs`"));
+            return Err(error.with_hint(
+                "the rule `asha` needs the epochs of a full training, such as `epochs: 81`",
+            ));
+        };
+        rule.entry("epochs").or_insert(epochs.into());
+    }
+    rule.insert("name".into(), name.as_str().into());
+    let mut own = rule.clone();
+    own.shift_remove("name");
+    stopper(&name, &own).map_err(|error| at_key(block, "stop", error))?;
+    Ok(Some(rule))
 }
 
 /// Reads a text, or a list of them.
@@ -276,7 +421,7 @@ fn texts(block: &Block, key: &str) -> Result<Vec<String>> {
 }
 
 /// Makes the strategy once, so that constraints and settings it cannot work with are refused before anything runs.
-fn check_search(block: &Block, search: &Search, objectives: usize) -> Result<()> {
+pub fn check_search(block: &Block, key: &str, search: &Search, objectives: usize) -> Result<()> {
     let space = Space::parse(&search.space)
         .map_err(|error| at_key(block, "space", error))?
         .with_constraints(search.constraints.clone())
@@ -285,9 +430,11 @@ fn check_search(block: &Block, search: &Search, objectives: usize) -> Result<()>
         settings: search.settings.clone(),
         trials: search.trials,
         objectives: objectives.max(1),
+        epochs: search.epochs,
+        epoch_budget: search.epoch_budget,
         ..Setup::new(space, search.seed)
     };
-    strategy(&search.strategy, &setup).map_err(|error| at_key(block, "settings", error)).map(drop)
+    strategy(&search.strategy, &setup).map_err(|error| at_key(block, key, error)).map(drop)
 }
 
 /// Says in which key of the spec an error is.

@@ -1,6 +1,7 @@
 //! The plan: plain data, the same in memory and as JSON in the file.
 
 use super::{configs, template};
+use crate::search::strategy::WITH_EPOCHS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -223,9 +224,93 @@ pub struct Search {
     pub seed: u64,
     /// Where in the config each parameter goes, as a key path with slashes.
     pub targets: BTreeMap<String, String>,
+    /// The most epochs a trial trains, where jobs are told.
+    #[serde(default)]
+    pub epochs: Option<u64>,
+    /// The key path of the config that says how many epochs to reach; unset: none does.
+    #[serde(default)]
+    pub epochs_key: Option<String>,
+    /// The key path of the mapping that mle-hyperopt's counters go into; unset: the config itself.
+    #[serde(default)]
+    pub extra_key: Option<String>,
+    /// The epochs that all trials train together.
+    #[serde(default)]
+    pub epoch_budget: Option<u64>,
+    /// The rule that ends trials at work: its `name`, and its settings.
+    #[serde(default)]
+    pub stop: Option<Map<String, Value>>,
 }
 
 impl Search {
+    /// Says whether the strategy decides how many epochs each trial trains.
+    pub fn decides_epochs(&self) -> bool {
+        WITH_EPOCHS.contains(&self.strategy.as_str())
+            || self.strategy == "auto" && self.epochs.is_some()
+    }
+
+    /// What mle-hyperopt's counters begin with.
+    fn prefix(&self) -> &'static str {
+        if matches!(self.strategy.as_str(), "pbt" | "pb2") { "pbt" } else { "sh" }
+    }
+
+    fn extra_path(&self, name: &str) -> String {
+        match &self.extra_key {
+            Some(key) => format!("{key}/{name}"),
+            None => name.to_owned(),
+        }
+    }
+
+    /// Returns the key path of the checkpoint that a job starts from.
+    pub fn resume_key(&self) -> Option<String> {
+        self.decides_epochs().then(|| self.extra_path(&format!("{}_ckpt", self.prefix())))
+    }
+
+    /// Says whether every job's config has a key because of its epochs.
+    pub fn sets(&self, name: &str) -> bool {
+        let Some(epochs) = self.epochs else { return false };
+        let mut notes = Map::new();
+        match self.strategy.as_str() {
+            "hyperband" => drop(notes.insert("hb_counter".into(), 0.into())),
+            "pbt" | "pb2" => {
+                notes.insert("pbt_worker_id".into(), 0.into());
+                notes.insert("pbt_step_counter".into(), 0.into());
+            }
+            _ => {}
+        }
+        template::lookup(&self.extra(epochs, 0, 0, &notes), name).is_some()
+    }
+
+    /// Returns what is laid on a trial's config for a job that trains from `before` until `epochs`, the one after
+    /// `count` others: the epochs to reach, mle-hyperopt's counters, and the strategy's own notes.
+    pub fn extra(
+        &self,
+        epochs: u64,
+        before: u64,
+        count: u64,
+        notes: &Map<String, Value>,
+    ) -> Map<String, Value> {
+        let mut extra = Map::new();
+        if let Some(key) = &self.epochs_key {
+            template::assign(&mut extra, key, epochs.into());
+        }
+        if !self.decides_epochs() {
+            return extra;
+        }
+        let prefix = self.prefix();
+        let mut set = |name: &str, value: Value| {
+            template::assign(&mut extra, &self.extra_path(name), value);
+        };
+        set(&format!("{prefix}_num_total_iters"), epochs.into());
+        set(&format!("{prefix}_num_add_iters"), epochs.saturating_sub(before).into());
+        if prefix == "sh" {
+            set("sh_counter", count.into());
+        }
+        for (name, value) in notes {
+            set(name, value.clone());
+        }
+        extra
+    }
+
     /// Returns the config of a trial: the base with a proposal laid on it, each parameter at its key path.
     ///
     /// Mappings are merged, anything else is replaced.

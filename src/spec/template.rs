@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Placeholders that are not parameters.
-pub const RESERVED: [&str; 3] = ["seed", "config", "exp_dir"];
+pub const RESERVED: [&str; 4] = ["seed", "config", "exp_dir", "resume"];
 
 /// A stretch of a word.
 #[derive(Debug, PartialEq)]
@@ -103,6 +103,8 @@ pub fn fill(
             "config" => config_path
                 .map(str::to_owned)
                 .ok_or_else(|| Error::invalid("{config}", "this run has no config file")),
+            // A config's own value of that name goes first; else the worker knows where the checkpoint is.
+            "resume" if lookup(config, name).is_none() => Ok("{resume}".into()),
             name => lookup(config, name).map(to_text).ok_or_else(|| {
                 let names = names(config);
                 let known: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -2,10 +2,12 @@
 
 use super::block::{Block, check_name, whole, wrong};
 use super::document::describe;
-use super::own::{AGGREGATES, RUNS_MAX, check_run_count};
+use super::own::{self, AGGREGATES, RUNS_MAX, check_run_count};
 use super::toolbox::{flag, need_block, seeds};
 use super::{Aggregate, Goal, Objective, Plan, Search, ValueFrom, configs, space};
 use crate::error::{Error, Result};
+use crate::search::fidelity::rungs::halving;
+use crate::search::strategy::WITH_EPOCHS;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -19,9 +21,9 @@ const TYPES: [(&str, Option<&str>); 8] = [
     ("SMBO", None),
     ("Nevergrad", None),
     ("Coordinate", None),
-    ("Halving", None),
-    ("Hyperband", None),
-    ("PBT", None),
+    ("Halving", Some("halving")),
+    ("Hyperband", Some("hyperband")),
+    ("PBT", Some("pbt")),
 ];
 
 /// Fills the parts of a plan that a search decides.
@@ -43,14 +45,24 @@ pub fn search(
     let sync = config.word("search_schedule", "schedule", &schedules)?.unwrap_or(true);
 
     let resources = need_block(block, "search_resources")?;
-    let (trials, batch) = budget(&resources, sync, warnings)?;
+    let trains = match WITH_EPOCHS.contains(&strategy) {
+        true => Some(training(&config, &resources, strategy, warnings)?),
+        false => None,
+    };
+    let (trials, batch) = match trains {
+        Some(_) => (None, None),
+        None => {
+            let (trials, batch) = budget(&resources, sync, warnings)?;
+            (Some(trials), batch)
+        }
+    };
     let named = resources.get("num_seeds_per_eval").or(resources.get("random_seeds"));
     plan.seed_default = named.is_none();
     plan.seeds = seeds(&resources, "num_seeds_per_eval", warnings)?.unwrap_or_else(|| vec![0]);
     plan.workers = resources.count("max_running_jobs", 1, 10_000)?;
-    check_run_count(&resources, trials, plan.seeds.len())?;
+    check_run_count(&resources, trials.unwrap_or(1), plan.seeds.len())?;
 
-    if let Some(settings) = config.block("search_config")? {
+    if let Some(settings) = config.block("search_config")?.filter(|_| trains.is_none()) {
         for key in settings.map().keys() {
             let path = settings.path(key);
             warnings.push(format!("key `{path}` has no effect with the strategy `{strategy}`"));
@@ -58,19 +70,109 @@ pub fn search(
     }
     let params = need_block(&config, "search_params")?;
     let space = translate(&params, strategy == "grid", warnings)?;
-    let targets = targets(&params, &space, base)?;
+    let mut targets = targets(&params, &space, base)?;
+    let has_section = base.get("train_config").is_some_and(Value::is_object);
+    let section = if has_section { "train_config/" } else { "" };
+    if trains.is_some() {
+        // Where mle-hyperopt's strategies with epochs put what they propose.
+        for target in targets.values_mut() {
+            *target = match target.rsplit_once('/') {
+                Some((section, name)) => format!("{section}/params/{name}"),
+                None => format!("params/{target}"),
+            };
+        }
+    }
     configs::check_targets(&params, base, &targets)?;
-    plan.search = Some(Search {
+    let (epochs, settings) =
+        trains.map_or((None, Map::new()), |(epochs, settings)| (Some(epochs), settings));
+    let search = Search {
         constraints: Vec::new(),
         strategy: strategy.into(),
-        trials: Some(trials),
+        trials,
         space: Value::Object(space),
         batch,
-        settings: Map::new(),
+        settings,
         seed: SEED,
         targets,
-    });
+        epochs,
+        epochs_key: None,
+        extra_key: epochs.map(|_| format!("{section}extra")),
+        epoch_budget: None,
+        stop: None,
+    };
+    if epochs.is_some() {
+        own::check_search(&config, "search_config", &search, plan.objectives.len())?;
+    }
+    plan.search = Some(search);
     Ok(())
+}
+
+/// Returns the epochs of a full training and the settings of a strategy that decides about them.
+///
+/// What a batch is, such a strategy knows: a rung, or a turn of its population.
+fn training(
+    config: &Block,
+    resources: &Block,
+    strategy: &str,
+    warnings: &mut Vec<String>,
+) -> Result<(u64, Map<String, Value>)> {
+    let counts = ["num_search_batches", "num_evals_per_batch", "num_total_evals"];
+    let both = ["num_seeds_per_eval", "random_seeds", "max_running_jobs"];
+    resources.warn_unknown(&[counts.as_slice(), &both].concat(), warnings);
+    let used = if strategy == "hyperband" { &[][..] } else { &counts[..1] };
+    for key in counts.iter().filter(|key| !used.contains(key) && resources.get(key).is_some()) {
+        let path = resources.path(key);
+        warnings.push(format!("key `{path}` has no effect: the strategy knows its batches"));
+    }
+    let batches = resources.integer("num_search_batches", 1, RUNS_MAX as i64)?;
+    let block = need_block(config, "search_config")?;
+    let (needed, known): (&[&str], &[&str]) = match strategy {
+        "halving" => (
+            &["num_arms", "min_budget"],
+            &["min_budget", "num_arms", "halving_coeff", "max_budget"],
+        ),
+        "hyperband" => (&["max_resource"], &["max_resource", "eta"]),
+        _ => (
+            &["num_workers", "steps_until_ready"],
+            &["num_workers", "steps_until_ready", "explore", "exploit"],
+        ),
+    };
+    block.warn_unknown(known, warnings);
+    for key in needed {
+        block.need(key)?;
+    }
+    let mut settings = block.map().clone();
+    settings.retain(|key, value| known.contains(&key.as_str()) && !value.is_null());
+    let whole = |key: &str| -> Result<u64> {
+        Ok(block.integer(key, 1, RUNS_MAX as i64)?.unwrap_or(1).cast_unsigned())
+    };
+    let epochs = match strategy {
+        "halving" => {
+            let eta = settings.get("halving_coeff").and_then(Value::as_f64).unwrap_or(2.0);
+            if eta <= 1.0 {
+                return Err(block.error("halving_coeff", format!("must be above 1, not {eta}")));
+            }
+            let most = match settings.get("max_budget") {
+                Some(_) => Some(whole("max_budget")?),
+                None => None,
+            };
+            let rungs = halving(whole("num_arms")?, whole("min_budget")?, eta, most);
+            let last =
+                batches.map_or(rungs.len(), |n| usize::try_from(n).unwrap_or(1).min(rungs.len()));
+            let epochs = rungs[last - 1].epochs;
+            settings.insert("max_budget".into(), epochs.into());
+            epochs
+        }
+        "hyperband" => whole("max_resource")?,
+        _ => {
+            let turns = batches.ok_or_else(|| {
+                let error = resources.error("", "the key `num_search_batches` is missing");
+                error.with_hint("say how many turns the population trains")
+            })?;
+            whole("steps_until_ready")?.saturating_mul(turns.cast_unsigned())
+        }
+    };
+    Ok((epochs, settings))
 }
 
 fn strategy(config: &Block) -> Result<&'static str> {
@@ -79,7 +181,7 @@ fn strategy(config: &Block) -> Result<&'static str> {
         Some((_, Some(strategy))) => Ok(strategy),
         Some((_, None)) => {
             let error = config.error("search_type", format!("`{name}` is not available"));
-            Err(error.with_hint("available: `Random`, `Grid`"))
+            Err(error.with_hint("available: `Random`, `Grid`, `Halving`, `Hyperband`, `PBT`"))
         }
         None => {
             let known: Vec<&str> = TYPES.iter().map(|(known, _)| *known).collect();

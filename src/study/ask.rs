@@ -6,7 +6,7 @@ use crate::protocol::{self, State};
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
-use super::log::numbers_text;
+use super::log::{numbers, numbers_text};
 use super::memory::{Memory, Nothing, Wanted};
 use super::{Stand, TEXT, conflict, stand};
 
@@ -17,6 +17,7 @@ const POINTS_TO_TRY: &str = named(TEXT, "points_to_try");
 const HAND_OUT: &str = named(TEXT, "hand_out_trial");
 const TRIAL_TO_TELL: &str = named(TEXT, "trial_to_tell");
 const TRIAL_BY_NUMBER: &str = named(TEXT, "trial_by_number");
+const CURVE_OF_TRIAL: &str = named(TEXT, "curve_of_trial");
 const SET_STATE: &str = named(TEXT, "set_study_state");
 const CLOSE_WHEN_DONE: &str = named(TEXT, "close_when_done");
 
@@ -104,7 +105,15 @@ pub fn points_to_try(
     tx.all(POINTS_TO_TRY, named_params! { ":study": study, ":limit": limit }, |row| {
         let params = serde_json::from_str(row.get_ref(2)?.as_str()?).unwrap_or_default();
         let number = row.get::<_, i64>(1)?.unsigned_abs();
-        Ok((row.get(0)?, row.get(3)?, Wanted { number, params, epochs: None, resumed: false }))
+        let wanted = Wanted {
+            number,
+            params,
+            epochs: None,
+            resumed: false,
+            from: None,
+            notes: serde_json::Map::new(),
+        };
+        Ok((row.get(0)?, row.get(3)?, wanted))
     })
 }
 
@@ -132,12 +141,26 @@ pub fn write_trial(
         let key = named_params! { ":study": study, ":number": number };
         return tx.one(TRIAL_BY_NUMBER, key, |row| row.get(0));
     }
+    let (mut extra, mut curve) = (serde_json::json!({}), None);
+    if let Some(from) = wanted.from {
+        extra["from"] = serde_json::json!({"number": from.number, "epochs": from.epochs});
+        // What came before is part of its curve.
+        let parent = i64::try_from(from.number).unwrap_or(i64::MAX);
+        let known: Option<String> = tx
+            .maybe(CURVE_OF_TRIAL, named_params! { ":study": study, ":number": parent }, |row| {
+                row.get(0)
+            })?
+            .flatten();
+        let mut known = numbers(known.as_deref().unwrap_or("[]"));
+        known.truncate(usize::try_from(from.epochs).unwrap_or(usize::MAX));
+        curve = Some(numbers_text(&known));
+    }
     let id = tx.insert(
         ADD_TRIAL,
         named_params! {
             ":uid": new_uid(), ":study": study, ":number": number, ":config": config,
             ":params": serde_json::to_string(&wanted.params).unwrap_or_default(), ":state": state, ":epochs": epochs,
-            ":seen": seen, ":now_ms": tx.now_ms, ":who": who,
+            ":curve": curve, ":extra": extra.to_string(), ":seen": seen, ":now_ms": tx.now_ms, ":who": who,
         },
     )?;
     Ok(TrialId(id))

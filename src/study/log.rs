@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::id::StudyId;
 use crate::search::history::{Past, PastState};
 use crate::search::space::Space;
-use crate::search::strategy::Setup;
+use crate::search::strategy::{Origin, Setup};
 use crate::sql::named;
 use crate::store::{ReadTx, named_params};
 
@@ -29,6 +29,8 @@ pub(super) struct Row {
     pub seen: i64,
     /// The epochs to reach, at first.
     pub epochs: Option<u64>,
+    /// The checkpoint of another trial that it starts from.
+    pub from: Option<Origin>,
 }
 
 /// One thing that a strategy was told.
@@ -66,6 +68,12 @@ pub(super) fn read(tx: &ReadTx<'_>, study: StudyId, number: u64, seq: i64) -> Re
             asked: row.get_ref(2)?.as_str()? == "asked",
             seen: row.get(3)?,
             epochs: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
+            from: match (row.get::<_, Option<i64>>(5)?, row.get::<_, Option<i64>>(6)?) {
+                (Some(number), Some(epochs)) => {
+                    Some(Origin { number: number.unsigned_abs(), epochs: epochs.unsigned_abs() })
+                }
+                _ => None,
+            },
         });
         Ok(())
     })?;

@@ -12,10 +12,11 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::id::StudyId;
+use crate::id::{RunId, StudyId};
 use crate::search::engine::Engine;
-use crate::search::history::{History, Past, PastState};
-use crate::search::strategy::{Proposal, WITH_EPOCHS};
+use crate::search::history::{Cursor, History, Past, PastState};
+use crate::search::stopper::Stopper;
+use crate::search::strategy::{Origin, Proposal, WITH_EPOCHS};
 use crate::store::{ReadTx, Store, WriteTx};
 
 use super::log::{self, Change, Log, Made, Row, What};
@@ -24,6 +25,8 @@ use super::log::{self, Change, Log, Made, Row, What};
 #[derive(Default)]
 pub struct Memory {
     searches: HashMap<StudyId, Search>,
+    /// How many points of each run at work were looked at to judge its trial.
+    judged: HashMap<RunId, i64>,
 }
 
 impl Memory {
@@ -46,6 +49,17 @@ impl Memory {
     /// Forgets what was learnt in a transaction that did not come to its end.
     pub fn forget(&mut self) {
         self.searches.clear();
+        self.judged.clear();
+    }
+
+    /// Says whether a run at work has said something since its trial was last judged.
+    pub fn is_news(&self, run: RunId, points: i64) -> bool {
+        self.judged.get(&run).copied().unwrap_or(0) != points
+    }
+
+    /// Notes that a trial is judged by what its run has said so far.
+    pub fn note_judged(&mut self, run: RunId, points: i64) {
+        self.judged.insert(run, points);
     }
 
     /// Writes, and forgets when that fails: memory is never ahead of the file.
@@ -81,6 +95,9 @@ pub struct Search {
     stale: bool,
     /// It took a trial as begun that may not begin: the file must be read anew.
     spoilt: bool,
+    /// The history with what trials at work have said so far, for stoppers: strategies never see that.
+    at_work: History,
+    followed: Cursor,
 }
 
 /// What a strategy wants.
@@ -94,6 +111,18 @@ pub struct Wanted {
     pub epochs: Option<u64>,
     /// Whether the trial goes on from where it stopped.
     pub resumed: bool,
+    /// The checkpoint of another trial, by that one's number in the file, that it starts from.
+    pub from: Option<Origin>,
+    /// What else the strategy says of it, for the training script; no part of the proposal.
+    pub notes: Map<String, Value>,
+}
+
+impl Wanted {
+    /// Says whether both are the same proposal.
+    pub(super) fn is_as(&self, other: &Wanted) -> bool {
+        let of = |wanted: &Wanted| (wanted.number, wanted.epochs, wanted.resumed, wanted.from);
+        of(self) == of(other) && self.params == other.params
+    }
 }
 
 /// Why a strategy wants nothing.
@@ -134,9 +163,12 @@ impl Search {
             asked,
             stale: false,
             spoilt: false,
+            at_work: History::new(),
+            followed: Cursor::default(),
         };
         for (at, row) in inside.into_iter().enumerate() {
-            search.engine.put(past(at as u64, row));
+            let past = search.past_of(at as u64, row);
+            search.engine.put(past);
         }
         let told = changes.partition_point(|change| change.seq <= from);
         for change in &changes[..told] {
@@ -180,8 +212,22 @@ impl Search {
         } else {
             self.stale = true;
         }
-        self.engine.put(past(self.numbers.len() as u64, row));
+        let past = self.past_of(self.numbers.len() as u64, row);
+        self.engine.put(past);
         self.numbers.push(row.number);
+    }
+
+    /// Returns a trial as it was asked for: one that starts from another has that one's curve until there.
+    fn past_of(&self, number: u64, row: &Row) -> Past {
+        let mut past = Past::new(number, row.params.clone(), PastState::Pending);
+        past.epochs = row.epochs;
+        if let Some(from) = row.from
+            && let Some(parent) = self.past(from.number)
+        {
+            let epochs = usize::try_from(from.epochs).unwrap_or(usize::MAX);
+            past.curve = parent.curve[..epochs.min(parent.curve.len())].to_vec();
+        }
+        past
     }
 
     /// Takes in how a trial ended or goes on.
@@ -221,7 +267,8 @@ impl Search {
                 let (params, epochs) = (asked.params, asked.epochs);
                 // Writing it down is the next change, and known already.
                 self.seen += 1;
-                Ok(Ok(Wanted { number, params, epochs, resumed: true }))
+                let notes = self.notes();
+                Ok(Ok(Wanted { number, params, epochs, resumed: true, from: None, notes }))
             }
             Ok(_) if spent => {
                 self.spoilt = true;
@@ -233,16 +280,64 @@ impl Search {
                 self.next += 1;
                 self.asked += 1;
                 self.numbers.push(number);
+                let from = asked.from.and_then(|from| {
+                    let number = self.numbers.get(usize::try_from(from.number).ok()?)?;
+                    Some(Origin { number: *number, ..from })
+                });
                 Ok(Ok(Wanted {
                     number,
                     params: asked.params,
                     epochs: asked.epochs,
                     resumed: false,
+                    from,
+                    notes: self.notes(),
                 }))
             }
             Err(Proposal::Exhausted) => Ok(Err(Nothing::Exhausted)),
             Err(_) => Ok(Err(Nothing::Wait)),
         }
+    }
+
+    /// Returns what the strategy notes of its last proposal, losses as the user has them.
+    fn notes(&self) -> Map<String, Value> {
+        let mut notes = self.engine.notes();
+        if self.made.signs[0] < 0.0 {
+            for (_, value) in notes.iter_mut().filter(|(name, _)| name.ends_with("_performance")) {
+                *value = value.as_f64().map_or(Value::Null, |loss| (-loss).into());
+            }
+        }
+        notes
+    }
+
+    /// Judges a trial at work by its curve so far, in the user's direction; returns the epoch after which it was to stop
+    /// and why. Each epoch is looked at once.
+    pub fn judge(
+        &mut self,
+        stopper: &dyn Stopper,
+        number: u64,
+        curve: &[f64],
+    ) -> Option<(u64, String)> {
+        let (anew, changed) = self.followed.follow(self.engine.history());
+        if anew {
+            self.at_work = History::new();
+        }
+        for at in changed {
+            self.at_work.put(self.engine.history().trials()[*at].clone());
+        }
+        let at = self.numbers.binary_search(&number).ok()? as u64;
+        let sign = self.made.signs[0];
+        let curve: Vec<f64> = curve.iter().map(|value| value * sign).collect();
+        let judged = self.at_work.get(at)?.curve.len();
+        for epochs in judged + 1..=curve.len() {
+            self.at_work.change(at, |past| {
+                past.state = PastState::Pending;
+                past.curve = curve[..epochs].to_vec();
+            });
+            if let Some(why) = stopper.stops(&self.at_work, at) {
+                return Some((epochs as u64, why));
+            }
+        }
+        None
     }
 
     /// Returns a trial of the model by its number in the file.
@@ -272,8 +367,9 @@ impl Search {
 
     /// Says whether nothing is left to ask for: where there are epochs, trials may go on when no new ones are allowed.
     pub fn is_spent(&self) -> bool {
-        !WITH_EPOCHS.contains(&self.made.strategy.as_str())
-            && self.made.setup.trials.is_some_and(|max| self.asked >= max)
+        let decides_epochs = WITH_EPOCHS.contains(&self.made.strategy.as_str())
+            || self.made.strategy == "auto" && self.made.setup.epochs.is_some();
+        !decides_epochs && self.made.setup.trials.is_some_and(|max| self.asked >= max)
     }
 }
 
@@ -284,10 +380,4 @@ impl Made {
         setup.trials = setup.trials.map(|max| has + max.saturating_sub(asked));
         setup
     }
-}
-
-fn past(number: u64, row: &Row) -> Past {
-    let mut past = Past::new(number, row.params.clone(), PastState::Pending);
-    past.epochs = row.epochs;
-    past
 }

@@ -76,7 +76,7 @@ pub fn new(
             ":targets": Value::Object(targets).to_string(), ":base": "{}", ":seeds": "[0]",
             ":seed": new.seed.cast_signed(), ":trial_max": whole(new.trials),
             ":trial_ahead": whole(Some(new.workers.max(1))), ":epoch_max": whole(new.epochs),
-            ":epoch_budget": whole(new.epoch_budget), ":now_ms": tx.now_ms, ":who": who,
+            ":epoch_budget": whole(new.epoch_budget), ":stop": None::<String>, ":now_ms": tx.now_ms, ":who": who,
         },
     )?;
     Ok(StudyId(study))

@@ -73,6 +73,8 @@ pub fn replay(tx: &ReadTx<'_>, study: StudyId, cold: bool) -> Result<Replay> {
                         params: row.params.clone(),
                         epochs: row.epochs,
                         resumed: false,
+                        from: row.from,
+                        notes: Map::new(),
                     };
                     let derived = search.ask()?;
                     if !replay.compare(wanted, row.seen, derived) {
@@ -130,6 +132,8 @@ fn resumed(search: &Search, change: &Change) -> Option<Wanted> {
         params: past.params.clone(),
         epochs: *epochs,
         resumed: true,
+        from: None,
+        notes: Map::new(),
     })
 }
 
@@ -141,7 +145,7 @@ impl Replay {
         seen: i64,
         derived: std::result::Result<Wanted, Nothing>,
     ) -> bool {
-        if derived.as_ref() == Ok(&stored) {
+        if derived.as_ref().is_ok_and(|derived| derived.is_as(&stored)) {
             self.identical += 1;
             return true;
         }

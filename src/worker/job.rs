@@ -125,14 +125,33 @@ impl Job {
         let cwd = settings.cwd.as_ref().map(PathBuf::from);
         let mut words = claimed.command.clone();
         let mut scratch = None;
+        let mut params = None;
         let mut variables: Vec<(&str, String)> = Vec::new();
         if settings.places || inputs.is_some_and(|inputs| inputs.resume.is_some()) {
             let folder = tempfile::Builder::new()
                 .prefix("mle-")
                 .tempdir()
                 .map_err(|error| Error::Failed(format!("cannot make a scratch folder: {error}")))?;
-            let (config, exp_dir) = lay_out(folder.path(), inputs, settings, cwd.as_deref())?;
+            let mut inputs = inputs.cloned();
+            let mut resume = String::new();
+            if let Some(inputs) = &mut inputs
+                && let Some((name, bytes)) = &inputs.resume
+            {
+                let path = folder.path().join("resume").join(file_name(name));
+                write(&path, bytes)?;
+                resume = path.display().to_string();
+                if let Some(key) = &settings.resume_key {
+                    crate::spec::assign(&mut inputs.params, key, resume.as_str().into());
+                }
+                variables.push(("MLE_RESUME", resume.clone()));
+            }
+            let (config, exp_dir) =
+                lay_out(folder.path(), inputs.as_ref(), settings, cwd.as_deref())?;
+            if let Some(inputs) = inputs {
+                params = Some(inputs.params);
+            }
             for word in &mut words {
+                *word = word.replace("{resume}", &resume);
                 if let Some(config) = &config {
                     *word = word.replace("{config}", config);
                 }
@@ -140,11 +159,6 @@ impl Job {
             }
             if let Some(config) = config {
                 variables.push(("MLE_CONFIG", config));
-            }
-            if let Some((name, bytes)) = inputs.and_then(|inputs| inputs.resume.as_ref()) {
-                let path = folder.path().join("resume").join(file_name(name));
-                write(&path, bytes)?;
-                variables.push(("MLE_RESUME", path.display().to_string()));
             }
             variables.push(("MLE_EXP_DIR", exp_dir));
             scratch = Some(folder);
@@ -184,7 +198,8 @@ impl Job {
         }
         if let Some(inputs) = inputs {
             set("MLE_SEED", inputs.seed.to_string().into());
-            set("MLE_PARAMS", serde_json::to_string(&inputs.params).unwrap_or_default().into());
+            let params = params.as_ref().unwrap_or(&inputs.params);
+            set("MLE_PARAMS", serde_json::to_string(params).unwrap_or_default().into());
         }
         for (name, value) in variables {
             set(name, value.into());

@@ -7,7 +7,8 @@
 //! for `bohb` `tpe`: the strategy that new trials come from), `brackets` (default 1: new trials begin at one of so many
 //! lowest rungs), `choice` of the bracket (`fixed`: by the rungs' share in Hyperband; `online`, the default of `bohb`: also
 //! by how well a rung foretells the highest one), `progressive` (default false: the highest rung rises only while the order
-//! of the best trials still changes from rung to rung), `max_epoch`. `bohb` has 3 `brackets`.
+//! of the best trials still changes from rung to rung), `style` (`promote`, the default, or `stop`: all trials are to train
+//! in full, and the stopper `asha` ends those that are not among the best at a rung), `max_epoch`. `bohb` has 3 `brackets`.
 //!
 //! # Source
 //! Li et al., MLSys 2020 (ASHA); Falkner et al., ICML 2018 (the model); Li et al., VLDB 2022 (Hyper-Tune: choice of the
@@ -27,6 +28,10 @@ const DRAWS: u64 = 32;
 /// Trials two rungs need in common before one is said to foretell the other.
 const COMMON_MIN: usize = 5;
 
+/// The settings of `asha` and `bohb`.
+pub(crate) const SETTINGS: &[&str] =
+    &["eta", "min_epochs", "model", "brackets", "choice", "progressive", "style"];
+
 /// Asynchronous successive halving.
 pub struct Asha {
     ladder: Vec<u64>,
@@ -34,6 +39,8 @@ pub struct Asha {
     brackets: usize,
     online: bool,
     progressive: bool,
+    /// Trials train on until a stopper ends them, instead of being promoted.
+    stops: bool,
     seed: u64,
     proposer: Proposer,
 }
@@ -45,9 +52,7 @@ impl Asha {
     /// [`crate::Error::Invalid`] for settings it does not have, and without the epochs of a full training.
     pub fn new(name: &str, setup: &Setup) -> Result<Asha> {
         let settings = &setup.settings;
-        let known =
-            ["eta", "min_epochs", "model", "brackets", "choice", "progressive", "max_epoch"];
-        allow_settings(name, settings, &known)?;
+        allow_settings(name, settings, &[SETTINGS, &["max_epoch"]].concat())?;
         let (model, brackets, choice) = match name {
             "bohb" => ("tpe", 3, "online"),
             _ => ("random", 1, "fixed"),
@@ -67,7 +72,17 @@ impl Asha {
             }
         };
         let model = text_setting(name, settings, "model")?.unwrap_or(model);
+        let stops = match text_setting(name, settings, "style")?.unwrap_or("promote") {
+            "promote" => false,
+            "stop" => true,
+            other => {
+                let why = format!("style \"{other}\" is not known");
+                return Err(Error::invalid(format!("strategy {name}"), why)
+                    .with_hint("a style is promote or stop"));
+            }
+        };
         Ok(Asha {
+            stops,
             proposer: Proposer::new(model, setup, &ladder)?,
             brackets: brackets.min(ladder.len()),
             ladder,
@@ -189,10 +204,13 @@ impl Asha {
 
 impl Strategy for Asha {
     fn ask(&mut self, history: &History) -> Result<Proposal> {
-        if let Some((number, epochs)) = self.promotion(history) {
+        if !self.stops
+            && let Some((number, epochs)) = self.promotion(history)
+        {
             return Ok(Proposal::Resume { number, epochs });
         }
-        let epochs = Some(self.ladder[self.first_rung(history)]);
+        let rung = if self.stops { self.ladder.len() - 1 } else { self.first_rung(history) };
+        let epochs = Some(self.ladder[rung]);
         if let Some(params) = self.proposer.propose(history)? {
             return Ok(Proposal::New { params, epochs, from: None });
         }

@@ -16,6 +16,8 @@
 
 use std::ops::Range;
 
+use serde_json::{Map, Value};
+
 use super::super::history::{Cursor, History, PastState};
 use super::super::strategy::{Proposal, Setup, Strategy, allow_settings, whole_setting};
 use super::proposer::Proposer;
@@ -23,6 +25,11 @@ use super::rungs::{self, Rung};
 use super::standing::{Standing, standing};
 use super::{epochs_of, number_setting, text_setting};
 use crate::Result;
+
+/// The settings of `halving`.
+pub(crate) const HALVING: &[&str] = &["configs", "min_epochs", "eta", "rounds", "model"];
+/// The settings of `hyperband`.
+pub(crate) const HYPERBAND: &[&str] = &["eta", "min_epochs", "rounds", "model"];
 
 /// Successive halving, or Hyperband.
 pub struct Brackets {
@@ -33,6 +40,9 @@ pub struct Brackets {
     cursor: Cursor,
     /// For each bracket from the first on, whether nothing is left to do in it.
     over: Vec<bool>,
+    /// The trial that was proposed last, where brackets have numbers.
+    proposed: Option<u64>,
+    counts: bool,
 }
 
 /// What a bracket can do next.
@@ -59,8 +69,7 @@ impl Brackets {
         ];
         rename(&mut setup, &peer);
         let settings = &setup.settings;
-        let known = ["configs", "min_epochs", "eta", "rounds", "model", "max_epoch"];
-        allow_settings(name, settings, &known)?;
+        allow_settings(name, settings, &[HALVING, &["max_epoch"]].concat())?;
         let max_epochs = epochs_of(name, &setup)?;
         let configs = whole_setting(name, settings, "configs", 1)?.unwrap_or(20);
         let min_epochs = whole_setting(name, settings, "min_epochs", 1)?.unwrap_or(1);
@@ -77,7 +86,7 @@ impl Brackets {
         let (name, mut setup) = ("hyperband", setup.clone());
         rename(&mut setup, &[("max_resource", "max_epoch")]);
         let settings = &setup.settings;
-        allow_settings(name, settings, &["eta", "min_epochs", "rounds", "model", "max_epoch"])?;
+        allow_settings(name, settings, &[HYPERBAND, &["max_epoch"]].concat())?;
         let max_epochs = epochs_of(name, &setup)?;
         let eta = whole_setting(name, settings, "eta", 2)?.unwrap_or(3);
         let min_epochs = whole_setting(name, settings, "min_epochs", 1)?.unwrap_or(1);
@@ -92,7 +101,8 @@ impl Brackets {
         ladder.sort_unstable();
         ladder.dedup();
         let proposer = Proposer::new(model, setup, &ladder)?;
-        Ok(Brackets { round, rounds, proposer, cursor: Cursor::default(), over: Vec::new() })
+        let (cursor, over, counts) = (Cursor::default(), Vec::new(), name == "hyperband");
+        Ok(Brackets { round, rounds, proposer, cursor, over, proposed: None, counts })
     }
 
     /// Returns the place of a bracket in its round and the numbers of its trials; `None` after the last round.
@@ -161,6 +171,24 @@ impl Brackets {
 
 impl Strategy for Brackets {
     fn ask(&mut self, history: &History) -> Result<Proposal> {
+        let proposal = self.propose(history)?;
+        self.proposed = match &proposal {
+            Proposal::New { .. } => Some(history.next_number()),
+            Proposal::Resume { number, .. } => Some(*number),
+            _ => None,
+        };
+        Ok(proposal)
+    }
+
+    fn notes(&self) -> Map<String, Value> {
+        let bracket = |number| self.place_of(number) % self.round.len();
+        let counter = self.proposed.filter(|_| self.counts).map(bracket);
+        counter.map(|at| ("hb_counter".to_owned(), at.into())).into_iter().collect()
+    }
+}
+
+impl Brackets {
+    fn propose(&mut self, history: &History) -> Result<Proposal> {
         self.follow(history);
         let next = history.next_number();
         let mut place = 0;
@@ -192,9 +220,7 @@ impl Strategy for Brackets {
         }
         self.finish(history, begins)
     }
-}
 
-impl Brackets {
     /// Returns what is left to do when no trial begins any more.
     fn finish(&self, history: &History, begins: usize) -> Result<Proposal> {
         if let Some((at, numbers)) = self.bracket(begins)

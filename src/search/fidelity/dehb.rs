@@ -31,6 +31,9 @@ use crate::Result;
 /// Mutants that are known or forbidden before a random draw takes their place.
 const REPEATS_MAX: u64 = 64;
 
+/// Its settings.
+pub(crate) const SETTINGS: &[&str] = &["eta", "min_epochs", "factor", "crossover"];
+
 /// DEHB search.
 pub struct Dehb {
     space: Space,
@@ -69,11 +72,7 @@ impl Dehb {
     pub fn new(setup: &Setup) -> Result<Dehb> {
         let name = "dehb";
         let Setup { space, settings, seed, .. } = setup.clone();
-        allow_settings(
-            name,
-            &settings,
-            &["eta", "min_epochs", "factor", "crossover", "max_epoch"],
-        )?;
+        allow_settings(name, &settings, &[SETTINGS, &["max_epoch"]].concat())?;
         let max_epochs = epochs_of(name, setup)?;
         let eta = whole_setting(name, &settings, "eta", 2)?.unwrap_or(3);
         let min_epochs = whole_setting(name, &settings, "min_epochs", 1)?.unwrap_or(1);

@@ -24,9 +24,10 @@ mod explore;
 mod model;
 mod settings;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::explore::Explorer;
+pub(crate) use self::settings::SETTINGS;
 use self::settings::{Exploit, Settings};
 use super::fidelity::epochs_of;
 use super::history::{Cursor, History, Past, PastState};
@@ -50,6 +51,7 @@ pub struct Pbt {
     /// What was decided after each turn, and on what.
     decided: Vec<Decision>,
     cursor: Cursor,
+    notes: Map<String, Value>,
 }
 
 /// What was decided after a turn: a cache.
@@ -118,6 +120,7 @@ impl Pbt {
             seed,
             decided: Vec::new(),
             cursor: Cursor::default(),
+            notes: Map::new(),
         })
     }
 
@@ -255,15 +258,18 @@ impl Strategy for Pbt {
             for (member, stand) in members.iter().zip(&stands) {
                 match (stand, &member.copy) {
                     (Stand::Short, _) => {
+                        self.note(history, turn, member.number);
                         return Ok(Proposal::Resume { number: member.number, epochs: end });
                     }
                     (Stand::Missing, Some((parent, params))) => {
                         let from = Some(Origin { number: *parent, epochs: self.end(turn - 1) });
                         let params = params.clone();
+                        self.note(history, turn, member.number);
                         return Ok(Proposal::New { params, epochs: Some(end), from });
                     }
                     (Stand::Missing, None) => {
                         if let Some(params) = self.begin(history)? {
+                            self.note(history, turn, member.number);
                             return Ok(Proposal::New { params, epochs: Some(end), from: None });
                         }
                     }
@@ -283,6 +289,7 @@ impl Strategy for Pbt {
                         if self.goes_on(turn, at, member.number, &stands)
                             && stand(history, member.number, next) == Stand::Short
                         {
+                            self.note_going_on(history, turn, at, member.number, &stands);
                             return Ok(Proposal::Resume { number: member.number, epochs: next });
                         }
                     }
@@ -314,6 +321,79 @@ impl Strategy for Pbt {
             turn += 1;
         }
     }
+
+    fn notes(&self) -> Map<String, Value> {
+        self.notes.clone()
+    }
+}
+
+impl Pbt {
+    /// Notes what is known of the member that does turn `turn` with trial `number`.
+    fn note(&mut self, history: &History, turn: u64, number: u64) {
+        let before = turn.checked_sub(1).and_then(|turn| self.decided.get(turn as usize));
+        let Some(Decision { members, stands, next }) = before else {
+            self.notes = notes_of(number, turn);
+            return;
+        };
+        let Some(at) = next.iter().position(|member| member.number == number) else { return };
+        let parent = next[at].copy.as_ref().map_or(number, |(parent, _)| *parent);
+        let copied = members.iter().position(|member| member.number == parent).unwrap_or(at);
+        let explores = next[at].copy.is_some();
+        let old = (members[at].number, stands[at]);
+        self.notes = copy_notes(history, turn, at, copied, explores, old, (parent, stands[copied]));
+    }
+
+    /// Notes that a member goes on to the turn after `turn` before the others have ended theirs.
+    fn note_going_on(
+        &mut self,
+        history: &History,
+        turn: u64,
+        at: usize,
+        number: u64,
+        stands: &[Stand],
+    ) {
+        let own = (number, stands[at]);
+        self.notes = copy_notes(history, turn + 1, at, at, false, own, own);
+    }
+}
+
+/// Notes on a member of the first turn.
+fn notes_of(worker: u64, turn: u64) -> Map<String, Value> {
+    let mut notes = Map::new();
+    notes.insert("pbt_worker_id".into(), worker.into());
+    notes.insert("pbt_step_counter".into(), turn.into());
+    notes
+}
+
+/// Notes on a member of a later turn: what it had, and what it goes on from, each a trial and how it stood.
+fn copy_notes(
+    history: &History,
+    turn: u64,
+    at: usize,
+    copied: usize,
+    explores: bool,
+    old: (u64, Stand),
+    copy: (u64, Stand),
+) -> Map<String, Value> {
+    let mut notes = notes_of(at as u64, turn);
+    let params = |number: u64| match history.get(number) {
+        Some(past) => Value::Object(past.params.clone()),
+        None => Value::Null,
+    };
+    let loss = |stand: Stand| match stand {
+        Stand::Value(value) => json!(value),
+        _ => Value::Null,
+    };
+    let more = [
+        ("pbt_explore", u64::from(explores).into()),
+        ("pbt_copy_id", copied.into()),
+        ("pbt_old_params", params(old.0)),
+        ("pbt_copy_params", params(copy.0)),
+        ("pbt_old_performance", loss(old.1)),
+        ("pbt_copy_performance", loss(copy.1)),
+    ];
+    notes.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    notes
 }
 
 /// Returns how many points a small space has; a large one has enough.

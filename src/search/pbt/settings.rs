@@ -5,6 +5,10 @@ use serde_json::{Map, Value};
 use crate::search::strategy::{Setup, allow_settings, whole_setting};
 use crate::{Error, Result};
 
+/// The settings of `pbt` and `pb2`.
+pub(crate) const SETTINGS: &[&str] =
+    &["population", "interval", "exploit", "selection", "explore", "factors", "scale", "resample"];
+
 /// Who copies whom.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Exploit {
@@ -40,18 +44,7 @@ impl Settings {
     pub(super) fn read(name: &str, setup: &Setup, epochs: u64) -> Result<Settings> {
         let mut given = setup.settings.clone();
         translate(&mut given);
-        let known = [
-            "population",
-            "interval",
-            "exploit",
-            "selection",
-            "explore",
-            "factors",
-            "scale",
-            "resample",
-            "max_epoch",
-        ];
-        allow_settings(name, &given, &known)?;
+        allow_settings(name, &given, &[SETTINGS, &["max_epoch"]].concat())?;
         let population = whole_setting(name, &given, "population", 2)?;
         let interval = whole_setting(name, &given, "interval", 1)?.unwrap_or(epochs.div_ceil(10));
         let share = |key: &str, usual: f64| share(name, &given, key, usual);

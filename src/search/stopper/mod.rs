@@ -9,6 +9,7 @@
 //! | `percentile` | the same with another share of them | `percentile`, and those of `median` |
 //! | `threshold` | whose last loss is no number or out of bounds | `lower`, `upper`, `warmup` 0, `interval` 1 |
 //! | `patience` | that did not get better in so many epochs | `patience`, `delta` 0, `warmup` 0 |
+//! | `asha` | that is not among the best 1/`eta` of all that got to its rung | `epochs`, `eta` 3, `min_epochs` 1 |
 //! | `wilcoxon` | that is worse than the best trial on the same seeds or folds | `p` 0.1, `startup` 2 |
 //!
 //! For `wilcoxon` a curve holds the losses of seeds or folds, in the same order for all trials, and a trial's value is
@@ -24,13 +25,15 @@ mod wilcoxon;
 
 use serde_json::{Map, Value};
 
+use super::fidelity::rungs::ladder;
 use super::history::{History, Past, PastState};
 use super::space::suggest;
 use super::strategy::whole_setting;
 use crate::{Error, Result};
 
 /// The stoppers by name.
-pub const STOPPERS: &[&str] = &["median", "percentile", "threshold", "patience", "wilcoxon"];
+pub const STOPPERS: &[&str] =
+    &["median", "percentile", "threshold", "patience", "asha", "wilcoxon"];
 
 /// Ends trials without promise.
 pub trait Stopper {
@@ -75,6 +78,20 @@ pub fn stopper(name: &str, settings: &Map<String, Value>) -> Result<Box<dyn Stop
                 delta: settings.number("delta", 0.0, f64::MAX)?.unwrap_or(0.0),
                 times: settings.times()?,
             })
+        }
+        "asha" => {
+            settings.allow(&["epochs", "eta", "min_epochs"])?;
+            let epochs = settings.whole("epochs", 1)?.ok_or_else(|| settings.missing("epochs"))?;
+            let least = settings.whole("min_epochs", 1)?.unwrap_or(1).min(epochs);
+            let eta = settings.number("eta", 1.0, f64::MAX)?.unwrap_or(3.0);
+            if eta <= 1.0 {
+                return Err(Error::invalid(settings.what(), "eta 1 would stop nobody")
+                    .with_hint("eta is above 1, usually 3"));
+            }
+            let mut rungs = ladder(epochs as u64, least as u64, eta);
+            // Whoever gets to the last one has ended.
+            rungs.pop();
+            Box::new(Rungs { rungs, eta })
         }
         "wilcoxon" => {
             settings.allow(&["p", "startup"])?;
@@ -192,6 +209,12 @@ struct Patience {
     times: Times,
 }
 
+struct Rungs {
+    /// The epochs after which trials are compared.
+    rungs: Vec<u64>,
+    eta: f64,
+}
+
 struct Wilcoxon {
     p: f64,
     startup: usize,
@@ -257,6 +280,34 @@ impl Stopper for Patience {
         let Patience { patience, delta, .. } = self;
         (gain <= *delta).then(|| {
             format!("no better than {best_before:.6} by more than {delta} for {patience} epochs")
+        })
+    }
+}
+
+impl Stopper for Rungs {
+    fn stops(&self, history: &History, number: u64) -> Option<String> {
+        let curve = &history.get(number)?.curve;
+        let epochs = curve.len();
+        if !self.rungs.contains(&(epochs as u64)) {
+            return None;
+        }
+        let Some(own) = best(curve) else {
+            return Some(format!("no number in {epochs} epochs"));
+        };
+        // Those at work and those that were stopped count too, as far as they got.
+        let all: Vec<f64> = history
+            .trials()
+            .iter()
+            .filter(|past| past.curve.len() >= epochs)
+            .filter_map(|past| best(&past.curve[..epochs]))
+            .collect();
+        let better = all.iter().filter(|other| **other < own).count();
+        let kept = ((all.len() as f64 / self.eta + 1e-9).floor() as usize).max(1);
+        (better >= kept).then(|| {
+            let count = all.len();
+            format!(
+                "best {own:.6} at epoch {epochs} is not among the {kept} best of {count} trials"
+            )
         })
     }
 }
@@ -410,6 +461,20 @@ mod tests {
         assert!(stops(&*patience, &[], &[1.0, 0.5, 0.6, f64::NAN, 0.7]));
         assert!(!stops(&*patience, &[], &[1.0, 0.5, 0.6, 0.7]));
         assert!(stops(&*patience, &[], &[1.0, f64::NAN, f64::NAN, f64::NAN]));
+    }
+
+    #[test]
+    fn rungs_keep_a_share_of_all_that_got_there() {
+        let asha = made("asha", json!({"epochs": 9, "eta": 3}));
+        let others: [&[f64]; 5] = [&[5.0], &[4.0, 4.0, 1.0], &[3.0], &[2.0, 3.0, 3.0], &[6.0]];
+        assert!(stops(&*asha, &others, &[3.5]), "two of six stay at epoch 1");
+        assert!(!stops(&*asha, &others, &[2.5]));
+        assert!(!stops(&*asha, &others, &[9.0, 9.0]), "two is no rung");
+        assert!(stops(&*asha, &others, &[9.0, 9.0, 2.0]), "one of three stays at epoch 3");
+        assert!(!stops(&*asha, &others, &[9.0, 9.0, 0.5]));
+        assert!(!stops(&*asha, &[], &[7.0]), "the first always stays");
+        assert!(stops(&*asha, &[], &[f64::NAN]));
+        assert!(!stops(&*asha, &others, &[9.0; 9]), "whoever has ended has ended");
     }
 
     #[test]

@@ -55,6 +55,9 @@ const LEADERS: usize = 5;
 /// The trials that may go on: those that are to end best.
 const RESUMED_MAX: usize = 80;
 
+/// Its settings.
+pub(crate) const SETTINGS: &[&str] = &["startup", "first", "step", "greed"];
+
 /// Freeze-thaw search.
 pub struct FreezeThaw {
     space: Space,
@@ -93,7 +96,7 @@ impl FreezeThaw {
     pub fn new(setup: &Setup) -> Result<FreezeThaw> {
         let name = "freeze_thaw";
         let Setup { space, settings, seed, .. } = setup.clone();
-        allow_settings(name, &settings, &["startup", "first", "step", "greed", "max_epoch"])?;
+        allow_settings(name, &settings, &[SETTINGS, &["max_epoch"]].concat())?;
         let by_space = (space.dimensions() as u64 + 2).clamp(5, 12);
         let startup = whole_setting(name, &settings, "startup", 2)?.unwrap_or(by_space);
         let epochs = epochs_of(name, setup)?;
