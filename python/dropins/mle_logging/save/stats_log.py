@@ -1,0 +1,150 @@
+"""Columns of numbers, texts and arrays over updates."""
+
+import time
+
+import numpy as np
+
+from .._store import BUILT_IN
+
+
+class StatsLog:
+    """Columns with a row an update.
+
+    Attributes
+    ----------
+    clock_to_track, stats_to_track : list of str
+    clock_tracked, stats_tracked : dict of list
+        A value an update; None where an update had none.
+    stats_update_counter : int
+    """
+
+    def __init__(self, time_to_track=(), what_to_track=(), freeze_keys=False):
+        names = [*BUILT_IN, *(name for name in time_to_track if name not in BUILT_IN)]
+        self.clock_to_track = list(dict.fromkeys(names))
+        self.stats_to_track = list(dict.fromkeys(what_to_track))
+        self.clock_tracked = {name: [] for name in self.clock_to_track}
+        self.stats_tracked = {name: [] for name in self.stats_to_track}
+        self.freeze_keys = freeze_keys
+        self.stats_update_counter = 0
+        self.start_time = time.time()
+        #: Seconds of earlier sessions of this log.
+        self.earlier_s = 0.0
+        #: `[first row, unix time of its elapsed 0]` of each session.
+        self.sessions = []
+
+    def extend_tracking(self, add_track_vars):
+        """Add columns of statistics; a text is one name."""
+        for name in [add_track_vars] if isinstance(add_track_vars, str) else add_track_vars:
+            self._column(self.stats_to_track, self.stats_tracked, name)
+
+    def _column(self, names, columns, name):
+        if name not in columns:
+            names.append(name)
+            columns[name] = [None] * self.stats_update_counter
+        return columns[name]
+
+    def update(self, clock_tick, stats_tick):
+        """Add a row, and return it: `(clocks, statistics)` as they are stored. Neither dict is changed.
+
+        Raises
+        ------
+        ValueError
+            For a value that is no number, text or array of numbers; nothing is added then.
+        KeyError
+            For a name that is not tracked, once names are frozen.
+        """
+        stats = {name: as_value(name, value) for name, value in stats_tick.items()}
+        if self.freeze_keys:
+            unknown = [*(set(clock_tick) - set(self.clock_to_track)), *(set(stats) - set(self.stats_to_track))]
+            if unknown:
+                raise KeyError(f"{', '.join(map(repr, sorted(unknown)))} is not tracked")
+        now = time.time()
+        if not self.sessions or self.sessions[-1][1] != self.start_time - self.earlier_s:
+            self.sessions.append([self.stats_update_counter + 1, self.start_time - self.earlier_s])
+        clocks = {
+            "time": time.strftime("%y-%m-%d/%H:%M", time.localtime(now)),
+            "time_elapsed": self.earlier_s + now - self.start_time,
+            "num_updates": self.stats_update_counter + 1,
+        }
+        # What a caller calls by one of our names stays the caller's.
+        clocks.update(clock_tick)
+        for names, columns, row in (
+            (self.clock_to_track, self.clock_tracked, clocks),
+            (self.stats_to_track, self.stats_tracked, stats),
+        ):
+            for name, value in row.items():
+                self._column(names, columns, name).append(value)
+            for name, column in columns.items():
+                if name not in row:
+                    column.append(None)
+        self.stats_update_counter += 1
+        return clocks, stats
+
+    def restore(self, log, sessions):
+        """Go on after a stored log."""
+        self.clock_to_track = [*BUILT_IN, *(name for name in log["time"] if name not in BUILT_IN)]
+        self.stats_to_track = list(log["stats"])
+        self.clock_tracked = {name: _as_list(log["time"].get(name, ())) for name in self.clock_to_track}
+        self.stats_tracked = {name: _as_list(log["stats"][name]) for name in self.stats_to_track}
+        rows = max((len(column) for column in (*self.clock_tracked.values(), *self.stats_tracked.values())), default=0)
+        for column in (*self.clock_tracked.values(), *self.stats_tracked.values()):
+            column.extend([None] * (rows - len(column)))
+        self.stats_update_counter = rows
+        elapsed = [one for one in self.clock_tracked["time_elapsed"] if one == one]
+        self.earlier_s = float(elapsed[-1]) if elapsed else 0.0
+        self.sessions = [list(one) for one in sessions]
+
+    def columns(self):
+        """Return `{"stats", "time"}` as arrays, without those that never had a value."""
+        return {
+            "stats": {name: as_array(column) for name, column in sorted(self.stats_tracked.items()) if _has_any(column)},
+            "time": {name: as_array(column) for name, column in sorted(self.clock_tracked.items()) if _has_any(column)},
+        }
+
+
+def _as_list(column):
+    return list(column) if np.ndim(column) > 1 or getattr(column, "dtype", None) == object else np.asarray(column).tolist()
+
+
+def _has_any(column):
+    return any(value is not None for value in column)
+
+
+def as_value(name, value):
+    """Return a statistic as it is stored: a float, a text, an array, or None."""
+    if type(value) is float:
+        return value
+    if isinstance(value, np.ndarray):
+        return value.copy() if value.ndim else float(value)
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, dtype="float64")
+    except (TypeError, ValueError):
+        raise ValueError(f"statistic {name!r}: {value!r} is no number, text or array of numbers") from None
+    return array if array.ndim else float(array)
+
+
+def as_array(column):
+    """Return a column as an array; of objects where rows are of different kinds or shapes."""
+    kinds = {type(value) for value in column}
+    if kinds <= {float, int, type(None)}:
+        return np.array(column, dtype="float64")
+    if np.ndarray in kinds or list in kinds:
+        shapes = {np.shape(value) for value in column if isinstance(value, (np.ndarray, list))}
+        shape = shapes.pop() if len(shapes) == 1 else None
+        if shape is not None and not any(isinstance(value, str) for value in column):
+            nothing = np.full(shape, np.nan)
+            return np.stack([np.asarray(v, "float64") if isinstance(v, (np.ndarray, list)) else nothing for v in column])
+    elif kinds == {str}:
+        return np.array(column)
+    elif str not in kinds:
+        return np.array(column, dtype="float64")
+    made = np.full(len(column), None, dtype=object)
+    for at, value in enumerate(column):
+        made[at] = value
+    return made
