@@ -85,11 +85,11 @@ impl Wishes {
                 env: self.env.clone(),
                 conda: self.conda.clone(),
                 venv: self.venv.clone(),
-                places: false,
                 yaml: self.yaml,
                 exp_dir: self.exp_dir.clone(),
                 grace_ms: self.grace_s.map(ms),
                 retry_ms: self.retry_delay_s.map(ms),
+                ..JobSettings::default()
             },
             priority: self.priority,
             cores: self.cores,
