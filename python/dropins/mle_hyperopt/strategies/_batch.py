@@ -1,0 +1,80 @@
+"""Strategies that ask for proposals one after the other and learn from any that are told."""
+
+from .. import _engine
+from ..strategy import Strategy
+
+
+class PointStrategy(Strategy):
+    """A strategy whose proposals are points."""
+
+    def __init__(
+        self,
+        real=None,
+        integer=None,
+        categorical=None,
+        search_config=None,
+        maximize_objective=False,
+        fixed_params=None,
+        reload_path=None,
+        reload_list=None,
+        seed_id=42,
+        verbose=False,
+    ):
+        super().__init__(
+            real,
+            integer,
+            categorical,
+            search_config,
+            maximize_objective,
+            fixed_params,
+            reload_path,
+            reload_list,
+            seed_id,
+            verbose,
+        )
+
+class EngineStrategy(PointStrategy):
+    """A strategy of points that an engine proposes.
+
+    `_engine_made` is the engine; it is made anew, and told the log, for another space and after loading.
+    """
+
+    can_refine = True
+
+    def make_engine(self):
+        """Return an engine for the space as it is."""
+        raise NotImplementedError
+
+    def setup_search(self):
+        self._engine_made = None
+
+    @property
+    def engine(self):
+        if self._engine_made is None:
+            self._engine_made = self.make_engine()
+            for record in self.log:
+                self._engine_made.tell(record["params"], self._numbers(record["objective"]))
+        return self._engine_made
+
+    def _numbers(self, objective):
+        return _engine.values_of(objective, self.num_objectives if self.log else self._width(objective))
+
+    @staticmethod
+    def _width(objective):
+        return len(objective) if isinstance(objective, (list, tuple)) else 1
+
+    def directions(self):
+        return ["max" if self.maximize_objective else "min"] * self.num_objectives
+
+    def ask_search(self, batch_size):
+        return self.engine.ask(batch_size)
+
+    def tell_search(self, batch_proposals, perf_measures, ckpt_paths=None):
+        for params, value in zip(batch_proposals, perf_measures):
+            self.engine.tell(params, self._numbers(value))
+
+    def refined(self):
+        self._engine_made = None
+
+    def rebuild(self):
+        self._engine_made = None
