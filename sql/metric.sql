@@ -71,6 +71,19 @@ WHERE id = :id;
 -- name: list_streams
 SELECT id, attempt, n, step_first, step_stride, visible_to_step FROM stream WHERE run_id = :run ORDER BY attempt;
 
+-- name: last_bucket
+SELECT max(id) FROM bucket;
+
+-- name: points_of_bucket
+-- Their places in it, and their values.
+SELECT id - :bucket * 1024, value FROM point WHERE id BETWEEN :bucket * 1024 AND :bucket * 1024 + 1023;
+
+-- name: take_points
+DELETE FROM point WHERE id BETWEEN :bucket * 1024 AND :bucket * 1024 + 1023;
+
+-- name: move_bucket
+UPDATE bucket SET id = :after WHERE id = :before;
+
 -- name: list_buckets
 SELECT id, page, n, min, max, sum FROM bucket WHERE series_id = :series AND stream_id = :stream ORDER BY page;
 

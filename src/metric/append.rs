@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rows::{CLOCK, Part, Rows};
-use super::stats::{Stats, extend_series, put_bucket};
+use super::stats::{Stats, extend_series, find_bucket, put_bucket};
 use super::stream::Stream;
 use super::{Kind, PAGE, Update, Value, check_name, json_number, many};
 use crate::error::{Error, Result};
@@ -20,6 +20,10 @@ const FIND_SERIES: &str = named(TEXT, "find_series");
 const ADD_SERIES: &str = named(TEXT, "add_series");
 const PUT_VECTOR: &str = named(TEXT, "put_vector");
 const PUT_TEXT: &str = named(TEXT, "put_text");
+const POINTS_OF_BUCKET: &str = named(TEXT, "points_of_bucket");
+const MOVE_BUCKET: &str = named(TEXT, "move_bucket");
+const TAKE_POINTS: &str = named(TEXT, "take_points");
+const LAST_BUCKET: &str = named(TEXT, "last_bucket");
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,6 +352,7 @@ impl Appender {
     ) -> Result<()> {
         self.points.clear();
         let mut totals = vec![(0, Stats::default()); numeric.len()];
+        let mut is_loose = from % PAGE != 0;
         for page in from / PAGE..=(stream.n - 1) / PAGE {
             for (index, (done, total)) in numeric.iter().zip(&mut totals) {
                 let slot = &mut self.slots[*index as usize];
@@ -378,6 +383,12 @@ impl Appender {
                     }
                 }
             }
+            if is_loose && stream.n >= (page + 1) * PAGE {
+                many::insert_points(tx, &self.points)?;
+                self.points.clear();
+                self.tidy(tx, stream, page, numeric)?;
+            }
+            is_loose = false;
         }
         many::insert_points(tx, &self.points)?;
         for (index, (_, total)) in numeric.iter().zip(&totals) {
@@ -387,6 +398,49 @@ impl Appender {
             extend_series(tx, run, series, total)?;
         }
         Ok(())
+    }
+
+    /// Writes the points of a full page anew, at the end of the table. Rows that came a few at a time between those of other
+    /// series leave an eighth of the room empty for good.
+    fn tidy(
+        &mut self,
+        tx: &WriteTx<'_>,
+        stream: &Stream,
+        page: i64,
+        numeric: &[u32],
+    ) -> Result<()> {
+        let mut buckets = Vec::with_capacity(numeric.len());
+        let mut points = Vec::with_capacity(numeric.len() * PAGE as usize);
+        for index in numeric {
+            let (series, _) =
+                self.slots[*index as usize].series.expect("numeric slots have a series");
+            if let Some(bucket) = find_bucket(tx, series, stream.id, page)? {
+                let range = named_params! { ":bucket": bucket };
+                tx.each(POINTS_OF_BUCKET, range, |row| {
+                    let value: Option<f64> = row.get(1)?;
+                    points.push((
+                        buckets.len() as i64 * PAGE + row.get::<_, i64>(0)?,
+                        value.unwrap_or(f64::NAN),
+                    ));
+                    Ok(())
+                })?;
+                tx.run(TAKE_POINTS, range)?;
+                buckets.push(bucket);
+            }
+        }
+        let last: i64 = tx.one(LAST_BUCKET, [], |row| row.get(0))?;
+        let at_end =
+            buckets.windows(2).all(|pair| pair[0] + 1 == pair[1]) && buckets.last() == Some(&last);
+        if !at_end {
+            for (bucket, after) in buckets.iter_mut().zip(last + 1..) {
+                tx.run(MOVE_BUCKET, named_params! { ":before": *bucket, ":after": after })?;
+                *bucket = after;
+            }
+        }
+        for (id, _) in &mut points {
+            *id += buckets[(*id / PAGE) as usize] * PAGE - *id / PAGE * PAGE;
+        }
+        many::insert_points(tx, &points)
     }
 
     fn write_others(

@@ -67,6 +67,17 @@ fn least(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     }
 }
 
+/// Returns the id of a bucket, if there is one.
+pub(super) fn find_bucket(
+    tx: &WriteTx<'_>,
+    series: i64,
+    stream: i64,
+    page: i64,
+) -> Result<Option<i64>> {
+    let params = named_params! { ":series": series, ":stream": stream, ":page": page };
+    tx.maybe(FIND_BUCKET, params, |row| row.get(0))
+}
+
 /// Adds points to the summary of their bucket, made when it is not there; returns its id.
 pub(super) fn put_bucket(
     tx: &WriteTx<'_>,
@@ -78,10 +89,7 @@ pub(super) fn put_bucket(
 ) -> Result<i64> {
     let id = match known {
         Some((known_page, id)) if known_page == page => Some(id),
-        _ => {
-            let params = named_params! { ":series": series, ":stream": stream, ":page": page };
-            tx.maybe(FIND_BUCKET, params, |row| row.get(0))?
-        }
+        _ => find_bucket(tx, series, stream, page)?,
     };
     let numbers = stats.n - stats.nan;
     let Some(id) = id else {

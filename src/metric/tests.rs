@@ -161,6 +161,33 @@ fn ragged_updates_keep_their_steps_over_pages() {
 }
 
 #[test]
+fn many_small_batches_become_as_dense_as_a_few_large_ones() {
+    let updates: Vec<Update> = (0..20 * PAGE)
+        .map(|i| {
+            at(i * 10, &[("a", i as f64 / 7.0), ("b", -i as f64 / 7.0), ("c", 0.1 + i as f64)])
+        })
+        .collect();
+    let pages_after = |batch: usize| {
+        let mut lab = Lab::new();
+        let pages = |lab: &Lab| -> i64 {
+            let sql = "SELECT page_count FROM pragma_page_count";
+            lab.store.read(|tx| tx.one(sql, [], |row| row.get(0))).unwrap()
+        };
+        let empty = pages(&lab);
+        let mut appender = Appender::new(lab.run, 0);
+        for part in updates.chunks(batch) {
+            lab.store.write(|tx| appender.append(tx, part)).map(drop).unwrap();
+        }
+        lab.check();
+        let b: Vec<(i64, f64)> = (0..20 * PAGE).map(|i| (i * 10, -i as f64 / 7.0)).collect();
+        assert_eq!(lab.values("b"), b, "batches of {batch}");
+        pages(&lab) - empty
+    };
+    let (small, large) = (pages_after(7), pages_after(updates.len()));
+    assert!(small * 100 <= large * 105, "{small} pages and {large}");
+}
+
+#[test]
 fn two_writers_of_one_attempt_take_turns() {
     let mut lab = Lab::new();
     let mut other = Store::open(lab.store.path(), Open::Existing).unwrap();
