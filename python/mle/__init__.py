@@ -40,7 +40,7 @@ from ._programs import Running, program
 from ._protocol import Protocol
 from ._queue import Queue
 from ._resource import Resource
-from ._strategy import Exhausted, Strategy, Trial, Waiting, choice, integer, real, strategies
+from ._strategy import Exhausted, Stopper, Strategy, Trial, Waiting, choice, integer, real, stoppers, strategies
 from ._study import Study
 
 __version__: str = _mle.__version__
@@ -64,6 +64,7 @@ __all__ = [
     "Resource",
     "Running",
     "SqlError",
+    "Stopper",
     "Strategy",
     "Study",
     "Trial",
@@ -79,6 +80,7 @@ __all__ = [
     "real",
     "resume_path",
     "seed",
+    "stoppers",
     "strategies",
 ]
 

@@ -57,6 +57,63 @@ def strategies() -> List[str]:
     return _mle.strategies()
 
 
+def stoppers() -> List[str]:
+    """Return the names of the rules of :class:`Stopper`.
+
+    >>> mle.stoppers()
+    ['median', 'percentile', 'threshold', 'patience', 'wilcoxon']
+    """
+    return _mle.stoppers()
+
+
+class Stopper:
+    """A rule that ends trials at work whose curve holds no promise.
+
+    Parameters
+    ----------
+    name : str
+        median: whose best so far is worse than the median of the others' at the same epoch. percentile: the same with
+        `percentile`. threshold: whose last value is no number, or out of `lower` and `upper`. patience: that did not get better
+        in `patience` epochs by more than `delta`. wilcoxon: that is worse than the best trial on the same seeds.
+    goal : str
+        "min" or "max": what is good.
+    **settings
+        Of the rule: `startup` (trials that end before any is stopped), `warmup` (epochs that are not looked at), `interval`,
+        `least`, and those above.
+
+    References
+    ----------
+    Golovin et al., KDD 2017 (median); Wilcoxon, Biometrics Bulletin 1 (1945).
+
+    Examples
+    --------
+    >>> rule = mle.Stopper("patience", patience=2)
+    >>> rule.stops([1.0, 0.5, 0.25]) is None, rule.stops([1.0, 0.5, 0.6, 0.7]) is None
+    (True, False)
+    """
+
+    def __init__(self, name: str = "median", *, goal: str = "min", **settings: Any) -> None:
+        self.native = _mle.Stopper(name, settings)
+        self.name = name
+        self._sign = {"min": 1.0, "max": -1.0}[aims([("value", goal)])[0][1]]
+
+    def stops(self, curve: Sequence[float], others: Sequence[Tuple[str, Optional[float], Sequence[float]]] = ()) -> Optional[str]:
+        """Return why a trial that reported `curve` is to stop now, or None.
+
+        Parameters
+        ----------
+        curve : sequence of float
+            A value for each epoch so far, as you have them.
+        others : sequence of (status, value or None, curve)
+            The trials before it; complete, failed, pruned or running.
+        """
+        sign = self._sign
+        turned = [
+            (status, None if value is None else sign * value, [sign * one for one in of]) for status, value, of in others
+        ]
+        return self.native.stops([sign * float(one) for one in curve], turned)
+
+
 class Trial:
     """A point to try.
 
@@ -72,9 +129,11 @@ class Trial:
         Whether it goes on from where it stopped.
     origin : (int, int) or None
         The trial, and its epochs, whose checkpoint it starts from.
+    curve : list of float
+        What :meth:`report` was given so far.
     """
 
-    __slots__ = ("number", "params", "epochs", "resumed", "origin")
+    __slots__ = ("number", "params", "epochs", "resumed", "origin", "curve", "_judge")
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.number: int = given["number"]
@@ -82,6 +141,23 @@ class Trial:
         self.epochs: Optional[int] = given.get("epochs")
         self.resumed: bool = given.get("resumed", False)
         self.origin: Optional[Tuple[int, int]] = given.get("origin")
+        self.curve: List[float] = []
+        self._judge: Any = None
+
+    def report(self, value: float) -> None:
+        """Say the first objective after one more epoch.
+
+        Raises
+        ------
+        Pruned
+            When the stopper of :meth:`Study.optimize` says that the trial holds no promise.
+        """
+        self.curve.append(float(value))
+        why = self._judge(self) if self._judge is not None else None
+        if why is not None:
+            from ._errors import Pruned
+
+            raise Pruned(self.curve)
 
     @property
     def nested(self) -> Dict[str, Any]:

@@ -7,12 +7,12 @@ import sys
 from ._db import as_database
 from ._errors import InvalidError, NotFoundError, Pruned
 from ._logger import aims
-from ._strategy import Exhausted, Trial, Waiting, as_values
+from ._strategy import Exhausted, Stopper, Trial, Waiting, as_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
-    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
     from ._db import Database
     from ._frame import Frame
@@ -205,6 +205,39 @@ class Study:
         """Narrow the space to the box around the best `k` trials; return it."""
         return self.db.native.refine(self.id, k)
 
+    def set_space(self, space: Mapping[str, Any], constraints: Sequence[str] = ()) -> Tuple[int, int]:
+        """Search another space from now on; return how many trials are inside it, and outside: those are left out."""
+        return self.db.native.set_space(self.id, dict(space), list(constraints))
+
+    def warm_start(self, other: Study) -> List[int]:
+        """Take over the ended trials of another study of the file that fit; return the numbers of the new ones."""
+        return self.db.native.warm_start(self.id, other.id)
+
+    def importance(self, objective: int = 0, top: float = 0.1) -> Frame:
+        """Return which parameters matter for an objective.
+
+        Parameters
+        ----------
+        objective : int
+            Its place.
+        top : float
+            The share of the trials that counts as the best.
+
+        Returns
+        -------
+        Frame
+            parameter; alone, the share of the variance over the space that it explains by itself; among_best, how far the
+            best trials' values differ from those of all, in shares of the sum. Empty when fewer than 4 trials have a value.
+
+        References
+        ----------
+        Hutter, Hoos, Leyton-Brown, ICML 2014; Watanabe, Bansal, Hutter, IJCAI 2023.
+        """
+        from ._frame import Frame
+
+        each = (self.db.native.importance(self.id, objective, top) or ([], []))[0]
+        return Frame(dict(zip(("parameter", "alone", "among_best"), zip(*each))) if each else {"parameter": []})
+
     def replay(self) -> Optional[int]:
         """Derive each proposal again from what was known then.
 
@@ -222,6 +255,7 @@ class Study:
         *,
         workers: int = 1,
         processes: bool = False,
+        stopper: Union[Stopper, str, None] = None,
         on_error: str = "raise",
     ) -> None:
         """Ask, call and tell until `n` trials are told or nothing is left.
@@ -230,14 +264,16 @@ class Study:
         ----------
         function : callable
             Takes the parameters as a dict; returns a number, a number for each objective, or a dict by metric. NaN and
-            infinities are information. With epochs it takes the :class:`mle.Trial` instead. :class:`mle.Pruned` says that
-            the trial was stopped early.
+            infinities are information. With epochs or a stopper it takes the :class:`mle.Trial` instead, whose `report` says
+            the value after each epoch. :class:`mle.Pruned` says that the trial was stopped early.
         n : int, optional
             How many trials; needed when the study has no bound and its space is not finite.
         workers : int
             How many at once.
         processes : bool
             Processes instead of threads; `function` must be importable then.
+        stopper : Stopper or str, optional
+            The rule that stops trials whose reports hold no promise, such as "median". Not with processes.
         on_error : str
             "raise": the trial is told as failed, those at work end, and the error is raised. "record": the trial is told as
             failed and the search goes on.
@@ -249,9 +285,13 @@ class Study:
         """
         if on_error not in ("raise", "record"):
             raise InvalidError(f"on_error: {on_error!r} is neither 'raise' nor 'record'")
+        if stopper is not None and processes:
+            raise InvalidError("a stopper looks at trials in this process", "optimize(…, workers=n) without processes=True")
         if n is None and self._is_endless():
             raise InvalidError("nothing ends this search", "optimize(function, n), or a study with trials=…")
-        _Loop(self, function, n, max(1, workers), on_error).run(processes)
+        if isinstance(stopper, str):
+            stopper = Stopper(stopper, goal=self.objectives[0][1])
+        _Loop(self, function, n, max(1, workers), on_error, stopper).run(processes)
 
     def _is_endless(self) -> bool:
         bound = self.db.sql("SELECT trial_max FROM studies WHERE id = ?", [self.id]).one()
@@ -265,13 +305,17 @@ class Study:
 class _Loop:
     """The trials of one call of `optimize`."""
 
-    def __init__(self, study: Study, function: Function, n: Optional[int], workers: int, on_error: str) -> None:
+    def __init__(
+        self, study: Study, function: Function, n: Optional[int], workers: int, on_error: str, stopper: Optional[Stopper]
+    ) -> None:
         self.study, self.function, self.left, self.workers, self.on_error = study, function, n, workers, on_error
         import threading
 
         self.lock = threading.Lock()
         self.error: Optional[BaseException] = None
-        self.takes_trial = study._has_epochs()
+        self.stopper = stopper
+        self.takes_trial = stopper is not None or study._has_epochs()
+        self.others: Tuple[float, List[Tuple[str, Optional[float], List[float]]]] = (0.0, [])
 
     def run(self, processes: bool) -> None:
         import threading
@@ -309,7 +353,27 @@ class _Loop:
             except KeyboardInterrupt as error:
                 self.error = self.error or error
 
+    def _why_stop(self, trial: Trial) -> Optional[str]:
+        """Ask the stopper, by the curves of the trials that ended; those are read at most once a second."""
+        import time
+
+        assert self.stopper is not None
+        if time.monotonic() - self.others[0] > 1.0:
+            found = self.study.db._view(
+                "SELECT state, value, curve FROM trials WHERE study_id = ? AND curve IS NOT NULL"
+                " AND state IN ('complete', 'failed', 'pruned') ORDER BY number",
+                [self.study.id],
+            )
+            curves = [[_number(value) for value in curve] for curve in found["curve"]]
+            values = [None if value is None else _number(value) for value in found["value"]]
+            # A complete trial whose value is no number is one that failed.
+            states = ["failed" if v is None and s == "complete" else s for s, v in zip(found["state"], values)]
+            self.others = (time.monotonic(), list(zip(states, values, curves)))
+        return self.stopper.stops(trial.curve, self.others[1])
+
     def _call(self, trial: Trial) -> Any:
+        if self.stopper is not None:
+            trial._judge = self._why_stop
         return _in_process(self.function, trial, self.takes_trial)
 
     def _take(self) -> Optional[Trial]:
@@ -344,7 +408,7 @@ class _Loop:
         try:
             told = call(trial)
             names = [name for name, _ in self.study.objectives]
-            curve: Sequence[float] = ()
+            curve: Sequence[float] = trial.curve
             if self.takes_trial and isinstance(told, tuple) and len(told) == 2 and isinstance(told[1], (list, tuple)):
                 told, curve = told
             values = as_values(told, names)
@@ -358,6 +422,10 @@ class _Loop:
                 raise
         else:
             self.study.tell(trial, values, curve=curve)
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def _in_process(function: Any, trial: Trial, takes_trial: bool) -> Any:

@@ -28,7 +28,7 @@ mod _mle {
     #[pymodule_export]
     use super::queue::{cores, gpus, memory_mib};
     #[pymodule_export]
-    use super::search::{Strategy, describe_space, strategies};
+    use super::search::{Stopper, Strategy, describe_space, stoppers, strategies};
 
     use pyo3::prelude::*;
 

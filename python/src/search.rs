@@ -4,12 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mle::error::Error;
 use mle::search::engine::{Engine, Told};
-use mle::search::history::{Past, PastState};
+use mle::search::history::{History, Past, PastState};
 use mle::search::space::Space;
+use mle::search::stopper;
 use mle::search::strategy::{KNOWN, Proposal, Setup};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::convert::{Document, Object, object_to_py, to_py};
 use crate::errors::OrRaise;
@@ -44,6 +45,51 @@ pub(crate) fn describe_space(
         .into_iter()
         .map(|row| (row.name, row.kind.to_string(), row.range))
         .collect())
+}
+
+/// A rule that ends trials at work whose curve holds no promise; losses are minimised.
+#[pyclass(frozen, module = "mle._mle")]
+pub struct Stopper {
+    rule: Mutex<Box<dyn stopper::Stopper + Send>>,
+}
+
+#[pymethods]
+impl Stopper {
+    #[new]
+    #[pyo3(signature = (name, settings=Object::default()))]
+    fn new(name: &str, settings: Object) -> PyResult<Stopper> {
+        Ok(Stopper { rule: Mutex::new(stopper::stopper(name, &settings.0).or_raise()?) })
+    }
+
+    /// Returns why a trial with this curve is to stop, given the others: `(status, value or None, curve)` each.
+    fn stops(
+        &self,
+        py: Python<'_>,
+        curve: Vec<f64>,
+        others: Vec<(String, Option<f64>, Vec<f64>)>,
+    ) -> PyResult<Option<String>> {
+        blocking(py, || {
+            let mut history = History::new();
+            for (status, value, curve) in others {
+                let state = match status.as_str() {
+                    "running" => PastState::Pending,
+                    status => state(status, value.map(|value| vec![value]))?,
+                };
+                let number = history.next_number();
+                history.put(Past { curve, ..Past::new(number, Map::new(), state) });
+            }
+            let number = history.next_number();
+            history.put(Past { curve, ..Past::new(number, Map::new(), PastState::Pending) });
+            let rule = self.rule.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(rule.stops(&history, number))
+        })
+    }
+}
+
+/// Returns the names of the stoppers.
+#[pyfunction]
+pub(crate) fn stoppers() -> Vec<&'static str> {
+    stopper::STOPPERS.to_vec()
 }
 
 /// Reads directions: "min"/"minimize" or "max"/"maximize" each.

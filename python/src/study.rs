@@ -1,5 +1,6 @@
 //! Studies of a file that are asked and told.
 
+use mle::analysis::{self, Trial};
 use mle::error::Error;
 use mle::id::StudyId;
 use mle::protocol::{self, Goal, Provenance};
@@ -183,6 +184,63 @@ impl Db {
     ) -> PyResult<Bound<'py, PyAny>> {
         let space = self.write(py, |tx| study::refine(tx, StudyId(study), k, who))?;
         to_py(py, &space.to_json())
+    }
+
+    /// Replaces a study's space; returns how many trials are inside it and how many outside.
+    #[pyo3(signature = (study, space, constraints=Vec::new(), who="python"))]
+    fn set_space(
+        &self,
+        py: Python<'_>,
+        study: i64,
+        space: Document,
+        constraints: Vec<String>,
+        who: &str,
+    ) -> PyResult<(u64, u64)> {
+        let space = Space::parse(&space.0)
+            .and_then(|space| space.with_constraints(constraints))
+            .or_raise()?;
+        self.write(py, |tx| study::set_space(tx, StudyId(study), &space, who))
+    }
+
+    /// Takes over the ended trials of another study that fit; returns the numbers of the new ones.
+    #[pyo3(signature = (study, from_, who="python"))]
+    fn warm_start(&self, py: Python<'_>, study: i64, from_: i64, who: &str) -> PyResult<Vec<u64>> {
+        let added =
+            self.write(py, |tx| study::warm_start(tx, StudyId(study), StudyId(from_), who))?;
+        Ok(added.numbers)
+    }
+
+    /// Returns which parameters matter for an objective: `(name, alone, among the best)` of each, and `(name, name, share)`
+    /// of pairs; None when too few trials have a value.
+    #[expect(clippy::type_complexity, reason = "two lists")]
+    #[pyo3(signature = (study, objective=0, top=0.1))]
+    fn importance(
+        &self,
+        py: Python<'_>,
+        study: i64,
+        objective: usize,
+        top: f64,
+    ) -> PyResult<Option<(Vec<(String, f64, f64)>, Vec<(String, String, f64)>)>> {
+        let found = blocking(py, || {
+            let id = StudyId(study);
+            let (space, trials, goals) = self.files.read(|tx| {
+                let goals = study::objectives(tx, study::experiment(tx, id)?)?;
+                Ok((study::space(tx, id)?, study::trials(tx, id)?, goals))
+            })?;
+            if objective >= goals.len() {
+                return Err(Error::not_found("objective", objective));
+            }
+            let inside: Vec<&Trial> =
+                trials.iter().filter(|trial| space.contains(&trial.params)).collect();
+            Ok(analysis::importance(&space, &inside, &goals, objective, top))
+        })?;
+        Ok(found.map(|found| {
+            let name = |at: usize| found.names[at].clone();
+            let each =
+                (0..found.names.len()).map(|at| (name(at), found.alone[at], found.among_best[at]));
+            let pairs = found.together.iter().map(|(a, b, share)| (name(*a), name(*b), *share));
+            (each.collect(), pairs.collect())
+        }))
     }
 
     /// Derives each proposal again; returns how many were the same, and the number of the first that was not.

@@ -215,3 +215,11 @@ def test_workers_that_cannot_work_are_no_endless_wait(monkeypatch):
     monkeypatch.setenv("MLE_PROGRAMS", os.path.abspath("bin"))
     with pytest.raises(mle.FailedError, match="no disk"):
         queue.run()
+
+
+def test_the_module_is_the_program():
+    import subprocess
+
+    mle.open("lab.db").protocol().add("seen")
+    done = subprocess.run([sys.executable, "-m", "mle", "protocol", "--db", "lab.db", "--json"], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and json.loads(done.stdout)[0]["name"] == "seen"

@@ -193,3 +193,49 @@ def test_processes_ask_one_study_and_no_trial_twice():
     assert study.trials()["number"] == list(range(60)) and set(study.trials()["state"]) == {"complete"}
     assert study.replay() is None
     assert os.path.exists("lab.db")
+
+
+def test_stoppers_end_trials_without_promise():
+    rule = mle.Stopper("median", startup=2)
+    others = [("complete", 1.0, [3.0, 2.0, 1.0])] * 3
+    assert rule.stops([9.0, 9.0], others) and rule.stops([1.0], others) is None
+    best = mle.Stopper("median", goal="max", startup=2)
+    assert best.stops([9.0, 9.0], others) is None and best.stops([0.0, 0.0], others)
+    with pytest.raises(mle.InvalidError, match="did you mean"):
+        mle.Stopper("medain")
+    with pytest.raises(mle.InvalidError, match="patience"):
+        mle.Stopper("patience")
+    with pytest.raises(mle.InvalidError, match="goal|neither"):
+        mle.Stopper("median", goal="up")
+
+
+def test_a_search_with_a_stopper_prunes():
+    study = mle.Study("stop", {"x": {**mle.real(0, 1), "bins": 12}}, db="lab.db", strategy="grid")
+    seen = []
+
+    def train(trial):
+        for epoch in range(5):
+            trial.report(trial["x"] + 1 / (1 + epoch))
+            seen.append(trial.number)
+        return trial["x"]
+
+    study.optimize(train, stopper=mle.Stopper("threshold", upper=1.5))
+    trials = study.trials().rows()
+    assert {t["state"] for t in trials} == {"complete", "pruned"}
+    assert all((t["state"] == "pruned") == (t["params"]["x"] + 1.0 > 1.5) for t in trials)
+    assert [len(t["curve"]) for t in trials if t["state"] == "pruned"] == [1] * sum(t["state"] == "pruned" for t in trials)
+    assert all(len(t["curve"]) == 5 for t in trials if t["state"] == "complete")
+    with pytest.raises(mle.InvalidError, match="processes"):
+        study.optimize(train, stopper="median", processes=True)
+
+
+def test_what_matters_is_found_and_spaces_are_edited():
+    study = mle.Study("matters", {"x": mle.real(0, 1), "y": mle.real(0, 1)}, db="lab.db", strategy="random", trials=60)
+    assert len(study.importance()) == 0
+    study.optimize(lambda p: p["x"] ** 2 + 0.01 * p["y"])
+    found = dict(zip(study.importance()["parameter"], study.importance()["alone"]))
+    assert found["x"] > 0.8 > 0.2 > found["y"]
+    inside, outside = study.set_space({"x": mle.real(0, 0.5), "y": mle.real(0, 1)})
+    assert inside + outside == 60 and 0 < inside < 60
+    other = mle.Study("other", {"x": mle.real(0, 1), "y": mle.real(0, 1)}, db="lab.db", strategy="random")
+    assert len(other.warm_start(study)) == 60
