@@ -339,3 +339,31 @@ def test_a_number_may_log_itself():
     log.log({"outer": Nested()})
     log.close()
     assert values("lab.db", "inner") == [2.0] and values("lab.db", "outer") == [1.0]
+
+
+def test_threads_that_fork_at_once_do_not_wait_for_each_other():
+    db = mle.open("lab.db")
+    experiment = db.protocol().add("forks")
+    log = mle.Logger("lab.db", experiment=experiment)
+    statuses = []
+
+    def work(name):
+        for step in range(10):
+            db.native.update_extra(experiment, {name: step})
+            log.log({name: step})
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    code = 0 if db.protocol().show(experiment)["extra"][name] == step else 2
+                finally:
+                    os._exit(code)
+            statuses.append(os.waitpid(pid, 0)[1])
+
+    threads = [threading.Thread(target=work, args=(f"t{i}",), daemon=True) for i in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join(120) for thread in threads]
+    assert not any(thread.is_alive() for thread in threads)
+    assert statuses == [0] * 40
+    log.close()
+    assert all(values("lab.db", f"t{i}") == list(range(10)) for i in range(4))
