@@ -20,6 +20,7 @@ import argparse
 import gzip
 import json
 import math
+import os
 import random
 from operator import mul, sub
 from pathlib import Path
@@ -163,8 +164,10 @@ def main():
             print(f"epoch {epoch}: loss {loss:.3f}, {accuracy:.1%} of the test images right",
                   flush=True)
     if args.save:
-        with open(args.save, "w") as f:
+        # All of it or nothing is there, also when this is killed meanwhile.
+        with open(args.save + ".part", "w") as f:
             json.dump({"epoch": max(done, args.epochs), "net": net.state()}, f)
+        os.replace(args.save + ".part", args.save)
 
 
 if __name__ == "__main__":

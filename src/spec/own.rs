@@ -283,10 +283,8 @@ fn search(block: &Block) -> Result<Search> {
         "grid" => check_grid(block, &space)?,
         // They end by themselves: when the population has trained in full.
         "pbt" | "pb2" => {}
-        "halving" | "hyperband" => {
-            if !is_bounded {
-                settings.entry("rounds").or_insert(1.into());
-            }
+        "halving" | "hyperband" if !is_bounded => {
+            settings.entry("rounds").or_insert(1.into());
         }
         _ if !is_bounded => {
             let error = block.error("", "the key `trials` is missing");
