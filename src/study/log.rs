@@ -137,10 +137,12 @@ impl Made {
             let list = value[key].as_array().into_iter().flatten();
             list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
         };
-        let signs: Vec<f64> = match texts("goals") {
-            goals if goals.is_empty() => vec![1.0],
-            goals => goals.iter().map(|goal| if goal == "max" { -1.0 } else { 1.0 }).collect(),
-        };
+        let goals = value["goals"].as_array().ok_or_else(|| bad("no goals"))?;
+        let mut signs: Vec<f64> =
+            goals.iter().map(|goal| if goal == "max" { -1.0 } else { 1.0 }).collect();
+        if signs.is_empty() {
+            signs.push(1.0);
+        }
         let space = Space::parse(&value["space"])?.with_constraints(texts("constraints"))?;
         let setup = Setup {
             settings: value["settings"].as_object().cloned().unwrap_or_default(),

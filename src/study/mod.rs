@@ -77,3 +77,6 @@ pub fn experiment(tx: &ReadTx<'_>, study: StudyId) -> Result<ExperimentId> {
 fn conflict(study: StudyId, why: impl Into<String>) -> Error {
     Error::Conflict { what: "study", id: study.to_string(), why: why.into() }
 }
+
+#[cfg(test)]
+mod tests;
