@@ -69,6 +69,11 @@ impl Frame {
         self.axes[at].cells.is_empty()
     }
 
+    /// Says whether all coordinates are lines: none is a list without order.
+    pub(crate) fn lines(&self) -> bool {
+        self.axes.iter().all(|axis| !axis.choice)
+    }
+
     /// Returns the row of a point.
     pub(crate) fn row(&self, space: &Space, point: &Map<String, Value>) -> Vec<f64> {
         space.encode(point).into_iter().map(|place| place.unwrap_or(f64::NAN)).collect()

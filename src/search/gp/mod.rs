@@ -53,8 +53,10 @@ use crate::Result;
 
 /// Rows a fit looks at, at most.
 const FIT_MAX: usize = 256;
+/// Rows that decide on how values are bent and on the kind of kernel, at most.
+const CHOICE_MAX: usize = 128;
 /// Rows the model holds, at most: the best and the newest.
-const ROWS_MAX: usize = 1000;
+const ROWS_MAX: usize = 300;
 
 /// Trials up to which a fit looks at all that ended.
 const EACH_MAX: u64 = 48;
@@ -99,7 +101,7 @@ impl Gp {
         let by_space = (space.dimensions() as u64 + 2).clamp(4, 22);
         let frame = Frame::new(&space);
         // A few points say little of which of several branches is the best, or of slopes nobody walked along.
-        let lines = frame.axes.iter().all(|axis| !axis.choice);
+        let lines = frame.lines();
         let share = if frame.conditional || lines { 2 } else { 4 };
         let by_trials = trials.map_or(by_space, |trials| (trials / share).max(3));
         let startup = whole_setting("gp", &settings, "startup", 1)?;
@@ -156,7 +158,8 @@ impl Gp {
     ///
     /// A long search is fitted up to the first trial at work, as far as that is in its second half: what ends out of
     /// order would else make each ask fit anew.
-    fn refit(&mut self, number: u64) {
+    /// Returns the number of the first trial it leaves out.
+    fn refit(&mut self, number: u64) -> u64 {
         let settled = match self.rows.first_pending() {
             Some(first) if number > EACH_MAX => first.max(number / 2),
             _ => number,
@@ -165,7 +168,7 @@ impl Gp {
         let values: Vec<(u64, f64)> =
             self.rows.valued().filter(|(past, ..)| *past < until).map(|(n, _, v)| (n, v)).collect();
         if self.fit.as_ref().is_some_and(|fit| fit.until == until && fit.values == values) {
-            return;
+            return until;
         }
         let rows: Vec<Vec<f64>> = self
             .rows
@@ -180,6 +183,7 @@ impl Gp {
         let (warp, fitted) = fit(&self.frame, &rows, &known);
         self.model = None;
         self.fit = Some(Fit { until, values, warp, fitted });
+        until
     }
 
     /// Makes the model follow the fit and the trials; returns the values as the model sees them.
@@ -205,7 +209,7 @@ impl Gp {
 
     fn propose(&mut self, history: &History) -> Result<Option<Map<String, Value>>> {
         let number = history.next_number();
-        self.refit(number);
+        let until = self.refit(number);
         let Some(mut model) = self.condition().cloned() else { return Ok(None) };
         let rows: Vec<&[f64]> = self.rows.valued().map(|(_, row, _)| row).collect();
         // The best mean at a trial, not the best value: noise is not improved on.
@@ -217,7 +221,7 @@ impl Gp {
         for row in self.rows.pending() {
             best = best.min(model.believe(&self.frame, row));
         }
-        let success = self.rows.success(&self.frame);
+        let success = self.rows.success(&self.frame, until);
         // Each failure doubles the price of the next.
         let caution = f64::from(1 << self.rows.recent_failures());
         let promise = Promise {
@@ -297,8 +301,19 @@ fn keep(values: &[f64], most: usize) -> Vec<usize> {
     kept
 }
 
-/// Returns the bending and the kernel that make the values most likely.
+/// Returns the bending and the kernel that make the values most likely. Of many rows a part says which kinds these are.
 fn fit(frame: &Frame, rows: &[Vec<f64>], values: &[f64]) -> (Warp, Fitted) {
+    if rows.len() <= CHOICE_MAX {
+        return choose(frame, rows, values);
+    }
+    let part = || (0..CHOICE_MAX).map(|at| at * rows.len() / CHOICE_MAX);
+    let part_rows: Vec<Vec<f64>> = part().map(|at| rows[at].clone()).collect();
+    let part_values: Vec<f64> = part().map(|at| values[at]).collect();
+    let (warp, Fitted { logs, shape, .. }) = choose(frame, &part_rows, &part_values);
+    (warp, Fitter::new(frame, rows).fit(&warp.bend(values).0, shape, logs, 30))
+}
+
+fn choose(frame: &Frame, rows: &[Vec<f64>], values: &[f64]) -> (Warp, Fitted) {
     let fitter = Fitter::new(frame, rows);
     let mut best: Option<(f64, Warp, Fitted)> = None;
     for warp in Warp::ALL {

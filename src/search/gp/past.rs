@@ -7,6 +7,9 @@ use super::model::Model;
 use crate::search::history::{Cursor, History, PastState};
 use crate::search::space::Space;
 
+/// Trials that went well, and trials that failed, which a model of success holds at most.
+const LABELS_MAX: usize = 150;
+
 /// How a trial counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
@@ -22,7 +25,18 @@ enum Outcome {
 pub(crate) struct Rows {
     cursor: Cursor,
     trials: Vec<(u64, Vec<f64>, Outcome)>,
-    success: Option<(Vec<bool>, Model)>,
+    success: Option<Success>,
+}
+
+/// A model of success, and what it was made of.
+struct Success {
+    until: u64,
+    /// Places and labels its kernel was fitted to.
+    of_fit: Vec<(usize, bool)>,
+    logs: Vec<f64>,
+    /// Those it holds.
+    labels: Vec<(usize, bool)>,
+    model: Model,
 }
 
 impl Rows {
@@ -30,6 +44,7 @@ impl Rows {
     pub(crate) fn follow(&mut self, space: &Space, frame: &Frame, history: &History) {
         let (anew, changed) = self.cursor.follow(history);
         if anew {
+            self.success = None;
             self.trials.clear();
             self.trials.reserve(history.len());
         }
@@ -43,7 +58,13 @@ impl Rows {
             };
             let trial = (past.number, frame.row(space, &past.params), outcome);
             match self.trials.get_mut(at) {
-                Some(known) => *known = trial,
+                Some(known) => {
+                    let same = |(a, b): (&f64, &f64)| a == b || a.is_nan() && b.is_nan();
+                    if !known.1.iter().zip(&trial.1).all(same) {
+                        self.success = None;
+                    }
+                    *known = trial;
+                }
                 None => self.trials.push(trial),
             }
         }
@@ -91,26 +112,56 @@ impl Rows {
         })
     }
 
-    /// Returns a model of success and failure, where any trial failed.
-    pub(crate) fn success(&mut self, frame: &Frame) -> Option<Model> {
-        let ended = || self.trials.iter().filter(|trial| trial.2 != Outcome::Pending);
-        let labels: Vec<bool> = ended().map(|trial| trial.2 != Outcome::Failed).collect();
-        if labels.iter().all(|fine| *fine) {
+    /// Returns a model of success and failure, where any trial failed: its kernel is fitted to the trials numbered below
+    /// `until`, if they tell anything.
+    pub(crate) fn success(&mut self, frame: &Frame, until: u64) -> Option<Model> {
+        let labels = self.labels();
+        if labels.iter().all(|(_, fine)| *fine) {
             return None;
         }
-        if let Some((known, model)) = &self.success
-            && *known == labels
+        if let Some(known) = &self.success
+            && (known.until, &known.labels) == (until, &labels)
         {
-            return Some(model.clone());
+            return Some(known.model.clone());
         }
-        let rows: Vec<Vec<f64>> = ended().map(|trial| trial.1.clone()).collect();
-        let targets: Vec<f64> = labels.iter().map(|fine| if *fine { 1.0 } else { -1.0 }).collect();
-        let fitter = Fitter::new(frame, &rows);
-        let fitted = fitter.fit(&targets, Shape::Matern, fitter.start(), 12);
-        let mut model = Model::new(Kernel::of(Shape::Matern, &fitted.logs));
-        rows.iter().for_each(|row| model.add(frame, row));
-        model.aim(targets);
-        self.success = Some((labels.clone(), model.clone()));
+        let old = |(at, _): &&(usize, bool)| self.trials[*at].0 < until;
+        let mut of_fit: Vec<(usize, bool)> = labels.iter().filter(old).copied().collect();
+        if of_fit.iter().all(|(_, fine)| *fine) {
+            of_fit.clone_from(&labels);
+        }
+        let rows = |of: &[(usize, bool)]| -> Vec<Vec<f64>> {
+            of.iter().map(|(at, _)| self.trials[*at].1.clone()).collect()
+        };
+        let targets = |of: &[(usize, bool)]| -> Vec<f64> {
+            of.iter().map(|(_, fine)| if *fine { 1.0 } else { -1.0 }).collect()
+        };
+        let logs = match &self.success {
+            Some(known) if known.of_fit == of_fit => known.logs.clone(),
+            _ => {
+                let fitter = Fitter::new(frame, &rows(&of_fit));
+                fitter.fit(&targets(&of_fit), Shape::Matern, fitter.start(), 12).logs
+            }
+        };
+        let mut model = Model::new(Kernel::of(Shape::Matern, &logs));
+        rows(&labels).iter().for_each(|row| model.add(frame, row));
+        model.aim(targets(&labels));
+        self.success = Some(Success { until, of_fit, logs, labels, model: model.clone() });
         Some(model)
+    }
+
+    /// Returns the places of the trials that ended, and whether they went well: where there are many, the newest of
+    /// either kind.
+    fn labels(&self) -> Vec<(usize, bool)> {
+        let mut left = [LABELS_MAX; 2];
+        let mut labels: Vec<(usize, bool)> = Vec::new();
+        for (at, (_, _, outcome)) in self.trials.iter().enumerate().rev() {
+            let fine = *outcome != Outcome::Failed;
+            if *outcome != Outcome::Pending && left[usize::from(fine)] > 0 {
+                left[usize::from(fine)] -= 1;
+                labels.push((at, fine));
+            }
+        }
+        labels.reverse();
+        labels
     }
 }

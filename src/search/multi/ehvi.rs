@@ -160,7 +160,7 @@ impl Ehvi {
             false => best,
         };
         let boxes = Boxes::new(&best, &reference);
-        let success = self.rows.success(&self.frame);
+        let success = self.rows.success(&self.frame, last_step(number));
         let promise = Promise {
             frame: &self.frame,
             gain: &Volume { models: &models, boxes: &boxes },
