@@ -2,6 +2,7 @@
 
 mod logging;
 mod queue;
+mod search;
 mod study;
 
 fn main() {
@@ -15,6 +16,9 @@ fn main() {
     }
     if is_wanted("queue") {
         queue::run();
+    }
+    if is_wanted("search") {
+        search::run();
     }
     if is_wanted("study") {
         study::run();

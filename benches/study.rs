@@ -32,7 +32,7 @@ fn value(params: &Map<String, Value>) -> f64 {
 }
 
 /// CPU time of this thread [µs].
-fn cpu_us() -> f64 {
+pub(super) fn cpu_us() -> f64 {
     // SAFETY: an all-zero timespec is valid, and the kernel fills it.
     let time = unsafe {
         let mut time: libc::timespec = std::mem::zeroed();
