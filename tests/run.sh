@@ -12,6 +12,7 @@ if [ "${#missing[@]}" -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/
         case "$program" in
             cargo) ;; # Debian's is too old: rust-version in Cargo.toml says what is needed.
             cc) packages+=(gcc libc6-dev) ;;
+            python3) packages+=(python3 python3-venv) ;;
             *) packages+=("$program") ;;
         esac
     done

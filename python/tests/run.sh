@@ -4,7 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 venv=${MLE_TEST_VENV:-$root/target/python-venv}
-if [ ! -x "$venv/bin/python" ]; then
+if [ ! -x "$venv/bin/pip" ]; then
+    # Debian keeps what makes environments in a package of its own.
+    if ! python3 -c "import ensurepip" 2>/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+    fi
     python3 -m venv "$venv" || { echo "tests need python3 with the module venv; please install it" >&2; exit 2; }
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check pytest numpy pandas matplotlib mypy
