@@ -113,6 +113,9 @@ class Logger(_mle.Logger):
         # The native class makes its logger here: `__init__` would come too late.
         script = sys.argv[0] if sys.argv and os.path.isfile(sys.argv[0]) else None
         path = db.path if isinstance(db, Database) else (os.fspath(db) if db is not None else default_path())
+        if from_environment and os.environ.get("MLE_RUN"):
+            # The job's run, whatever was asked for.
+            experiment = None
         if isinstance(experiment, str):
             experiment = _mle.Db(path, "existing").find_experiment(experiment)
         if not name:

@@ -17,7 +17,7 @@ parser.add_argument("-extra", default="none")
 args = parser.parse_args()
 config = json.load(open(args.config))
 assert mle.in_job() and mle.params() == config and mle.seed() == args.seed and mle.param("lr") == config["lr"]
-with mle.Logger(config={"ignored": True}) as log:
+with mle.Logger("elsewhere.db", experiment="not there", config={"ignored": True}) as log:
     for step in range(5):
         log.log({"loss": config["lr"] * (5 - step) + args.seed}, step=step)
     log.checkpoint({"done": True}, step=4)
@@ -48,6 +48,7 @@ def test_a_script_over_configs_and_seeds(train):
     assert db.leaderboard("sweep")["mean"] == pytest.approx([0.6, 0.7])
     assert db.over_seeds(experiment="sweep", metric="loss")["loss"]["n"] == [4] * 5
     assert set(db.artifacts(run=1)["kind"]) == {"checkpoint"}
+    assert not os.path.exists("elsewhere.db")
 
 
 def test_jobs_fail_are_retried_wait_and_are_cancelled():
