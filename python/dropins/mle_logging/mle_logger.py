@@ -379,16 +379,18 @@ class MLELogger:
         return self._logger is not None and _identity(self._logger.path) != self._identity
 
     def _drop(self):
+        gone = self._is_gone()
         logger, self._logger = self._logger, None
         self._database, self._metrics, self._columns, self._known = None, {}, [], None
         _open.discard(self)
         if logger is not None:
-            self._stored = (os.path.realpath(logger.path), logger.run_id)
+            # A run of a file that was removed cannot be gone on with, though another file may be in its place.
+            self._stored = None if gone else (os.path.realpath(logger.path), logger.run_id)
             try:
                 logger.close()
             except mle.Error:
-                # Its file was removed.
-                self._stored = None
+                if not gone:
+                    raise
 
     def _log(self, clocks, stats):
         logger = self._native()

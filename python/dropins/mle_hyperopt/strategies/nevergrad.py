@@ -66,9 +66,7 @@ class _Nevergrad:
     def ask(self, n):
         found = []
         for _ in range(n):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                candidate = self.optimizer.ask()
+            candidate = self._candidate()
             params = {}
             for name in (*self.space.categorical, *self.space.real, *self.space.integer):
                 value = candidate.value[name]
@@ -80,6 +78,19 @@ class _Nevergrad:
             self.waiting.setdefault(_engine.key_of(params), []).append(candidate)
             found.append(params)
         return found
+
+    def _candidate(self):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self.optimizer.ask()
+        except (TypeError, ValueError, AttributeError) as error:
+            # Some of its optimizers have models inside that newer releases of numpy refuse.
+            name = type(self.optimizer).__name__
+            warnings.warn(
+                f"Nevergrad's {name} failed ({error}): a random point is proposed instead", RuntimeWarning, stacklevel=5
+            )
+            return self.optimizer.parametrization.sample()
 
     def tell(self, params, values):
         if values is None or not all(math.isfinite(value) for value in values):

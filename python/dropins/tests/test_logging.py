@@ -1,0 +1,683 @@
+"""mle_logging: what its scripts rely on, the defects that are no more, and logs of the original package."""
+
+import json
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+import types
+import warnings
+
+import numpy as np
+import pytest
+
+import mle
+import mle_logging
+from mle_logging import (
+    MLELogger,
+    MetaLog,
+    load_config,
+    load_log,
+    load_meta_log,
+    load_model,
+    merge_config_logs,
+    merge_seed_logs,
+)
+from mle_logging.merge import aggregate_over_seeds, merge_hdf5_files, tolerant_mean, tolerant_median
+
+CLOCKS, STATS = ["num_steps", "num_epochs"], ["train_loss", "test_loss"]
+h5py = pytest.importorskip("h5py")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Each test has a folder of its own, and no settings from outside."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLE_DB", "MLE_MIRROR", "MLE_JOB", "MLE_RUN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    return tmp_path
+
+
+@pytest.fixture
+def figure():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    fig, ax = plt.subplots()
+    ax.plot([0, 1], [1, 0])
+    yield fig
+    plt.close("all")
+
+
+@pytest.fixture
+def torch(monkeypatch):
+    """What of torch a logger uses; the real one where it is installed."""
+    try:
+        import torch
+
+        return torch
+    except ImportError:
+        pass
+    module = types.ModuleType("torch")
+
+    def save(state, target):
+        with open(target, "wb") as file:
+            pickle.dump(state, file)
+
+    def load(source, map_location=None):
+        if hasattr(source, "read"):
+            return pickle.load(source)
+        with open(source, "rb") as file:
+            return pickle.load(file)
+
+    class Linear:
+        def __init__(self, *shape):
+            self.weight = np.ones(shape)
+
+        def state_dict(self):
+            return {"weight": self.weight.copy()}
+
+        def load_state_dict(self, state):
+            self.weight = state["weight"]
+
+        def named_parameters(self):
+            return [("weight", self.weight)]
+
+    module.save, module.load = save, load
+    module.nn = types.SimpleNamespace(Linear=Linear)
+    monkeypatch.setitem(sys.modules, "torch", module)
+    return module
+
+
+def a_logger(**options):
+    given = {"time_to_track": CLOCKS, "what_to_track": STATS, "experiment_dir": "lab/", "model_type": "numpy", **options}
+    return MLELogger(**given)
+
+
+def fill(logger, rows=3, offset=0.0, **more):
+    for row in range(rows):
+        logger.update({"num_steps": 10 * (row + 1), "num_epochs": row + 1}, {"train_loss": 1.0 / (row + 1) + offset, "test_loss": 2.0 + offset}, **more)
+    logger.save()
+    return logger
+
+
+def write_peer_log(path, seeds, rows=3, run=None, fewer=()):
+    """Write a log as the original package lays it out."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with h5py.File(path, "a") as file:
+        for at, seed in enumerate(seeds):
+            group = f"{run}/{seed}" if run else seed
+            for name, value in {
+                "log_paths": path,
+                "experiment_dir": "old",
+                "config_fname": "old/c.json",
+                "eval_id": run or "",
+                "model_type": "numpy",
+                "config_dict": repr({"lr": 0.1, "layers": [1, 2]}),
+            }.items():
+                file[f"{group}/meta/{name}"] = np.array([value.encode("ascii")], dtype="S5000")
+            n = rows - (seed in fewer)
+            file[f"{group}/time/time"] = np.array([b"21-06-01/12:00"] * n, dtype="S5000")
+            file[f"{group}/time/num_updates"] = np.arange(1, n + 1, dtype="float32")
+            file[f"{group}/time/time_elapsed"] = np.arange(n, dtype="float32")
+            file[f"{group}/stats/loss"] = (np.arange(n) + at).astype("float32")
+
+
+# What scripts rely on ---------------------------------------------------------------------------------------------------
+
+
+def test_a_single_run_is_loaded_with_what_it_says_of_itself(figure, torch):
+    logger = a_logger(model_type="torch")
+    logger.update({"num_steps": 10, "num_epochs": 1}, {"train_loss": 0.1234, "test_loss": 0.1235}, torch.nn.Linear(2, 2), plot_fig=figure, extra_obj={"a": 1}, save=True)
+    log = load_log("lab/")
+    assert set(log.meta.keys()) == {
+        "config_fname", "config_dict", "eval_id", "experiment_dir", "extra_storage_paths", "fig_storage_paths", "log_paths",
+        "model_ckpt", "model_type",
+    }  # fmt: skip
+    assert log.stats.train_loss == 0.1234 and log.time.num_steps == 10
+    assert log.meta.fig_storage_paths == "lab/figures/fig_1_no_seed_provided.png"
+    assert log.meta.extra_storage_paths == "lab/extra/extra_1_no_seed_provided.pkl"
+    assert log.meta.model_ckpt == "lab/models/final/final_no_seed_provided.pt"
+    assert log.meta.experiment_dir == "lab/" and log.meta.model_type == "torch" and log.meta.config_dict == {}
+    assert all(os.path.exists(log.meta[name]) for name in ("fig_storage_paths", "extra_storage_paths", "model_ckpt", "log_paths"))
+    assert pickle.load(open(log.meta.extra_storage_paths, "rb")) == {"a": 1}
+
+
+def configs(*values):
+    os.makedirs("examples", exist_ok=True)
+    for at, value in enumerate(values, 1):
+        with open(f"examples/config_{at}.json", "w") as file:
+            json.dump({"lr": value}, file)
+
+
+def test_seeds_are_merged_loaded_and_aggregated():
+    configs(0.1)
+    for seed in (1, 2):
+        fill(a_logger(config_fname="examples/config_1.json", seed_id=f"seed_{seed}"), offset=float(seed))
+    assert os.path.isfile("lab/config_1/config_1.json")
+    merge_seed_logs("lab/config_1/logs/config_1.hdf5", "lab/config_1")
+    assert os.listdir("lab/config_1/logs") == ["config_1.hdf5"]
+    log = load_log("lab/config_1")
+    assert log.eval_ids == ["seed_1", "seed_2"] and log.seed_1.stats.train_loss[0] == 2.0
+    assert log.seed_1.meta.config_dict == {"lr": 0.1} and log.seed_1.meta.eval_id == "config_1"
+    over = load_log("lab/config_1", aggregate_seeds=True).eval.stats.train_loss
+    assert over.mean[0] == 2.5 and over.std[0] == 0.5
+    assert set(over.keys()) == {"mean", "std", "p50", "p10", "p25", "p75", "p90"}
+
+
+@pytest.mark.parametrize("mirror", ["1", "0"])
+def test_configs_are_merged_into_one_log(monkeypatch, mirror):
+    monkeypatch.setenv("MLE_MIRROR", mirror)
+    configs(0.1, 0.2)
+    for config in (1, 2):
+        for seed in (1, 2):
+            fill(a_logger(config_fname=f"examples/config_{config}.json", seed_id=seed), offset=config + 10.0 * seed)
+        merge_seed_logs(f"lab/config_{config}/logs/config_{config}.hdf5", f"lab/config_{config}")
+    merge_config_logs(experiment_dir="lab", all_run_ids=["config_1", "config_2"])
+    assert os.path.isfile("lab/meta_log.hdf5") == (mirror == "1")
+    log = load_log("lab/meta_log.hdf5", aggregate_seeds=True)
+    assert log.eval_ids == ["config_1", "config_2"] and len(log) == 2
+    assert log.config_2.stats.train_loss.mean[0] == 1.0 + 2 + 15
+    assert log.config_1.meta.seeds == [1, 2] and log["config_1"].meta.model_type == "numpy"
+    each = load_log("lab/meta_log.hdf5", aggregate_seeds=False)
+    assert list(each.config_1.keys()) == ["seed_1", "seed_2"]
+    assert load_meta_log("lab/meta_log.hdf5").stats_vars == ["test_loss", "train_loss"]
+    assert log.filter(["config_2"]).eval_ids == ["config_2"]
+
+
+def test_files_are_where_scripts_look(figure, torch):
+    logger = a_logger(use_tboard=True, config_fname=None, model_type="torch")
+    model = torch.nn.Linear(2, 2)
+    assert not os.path.exists("lab/logs")
+    logger.save_init_model(model)
+    logger.update({"num_steps": 1, "num_epochs": 1}, {"train_loss": 0.1, "test_loss": 0.2})
+    logger.save_plot(figure)
+    logger.save_extra({"a": 1})
+    logger.save_plot(figure, "deep/named.png")
+    logger.save_model(model)
+    logger.save()
+    for place in ("logs/", "tboards/", "logs/log_no_seed_provided.hdf5", "figures/fig_1_no_seed_provided.png", "figures/deep/named.png",
+                  "extra/extra_1_no_seed_provided.pkl", "models/init/init_no_seed_provided.pt",
+                  "models/final/final_no_seed_provided.pt", "config_dict.yaml"):  # fmt: skip
+        assert os.path.exists("lab/" + place), place
+    assert (logger.figure_log.fig_save_counter, logger.extra_log.extra_save_counter) == (1, 1)
+
+
+@pytest.mark.parametrize("mirror", ["1", "0"])
+@pytest.mark.parametrize("kind", ["jax", "sklearn", "numpy"])
+def test_models_come_back(monkeypatch, kind, mirror):
+    monkeypatch.setenv("MLE_MIRROR", mirror)
+    model = np.arange(6.0).reshape(2, 3) if kind == "numpy" else {"layer": {"w": np.ones(3)}}
+    logger = a_logger(model_type=kind)
+    logger.update({"num_steps": 1, "num_epochs": 1}, {"train_loss": 0.1, "test_loss": 0.2}, model, save=True)
+    path = load_log("lab/").meta.model_ckpt
+    assert path == "lab/models/final/final_no_seed_provided.pkl" and os.path.isfile(path) == (mirror == "1")
+    loaded = load_model(path, kind)
+    if kind == "numpy":
+        assert (loaded == model).all()
+    else:
+        assert (loaded["layer"]["w"] == 1).all()
+
+
+@pytest.mark.parametrize("mirror", ["1", "0"])
+def test_models_of_torch_are_state_dicts(monkeypatch, torch, mirror):
+    monkeypatch.setenv("MLE_MIRROR", mirror)
+    logger = a_logger(model_type="torch")
+    logger.update({}, {"train_loss": 1}, torch.nn.Linear(2, 3), save=True)
+    path = load_log("lab/").meta.model_ckpt
+    other = torch.nn.Linear(2, 3)
+    assert load_model(path, "torch", other) is other and "weight" in load_model(path, "torch")
+
+
+def test_models_of_sklearn_flax_and_tensorflow_come_back():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    model = linear_model.LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    logger = a_logger(model_type="sklearn")
+    logger.update({}, {"train_loss": 1}, model, save=True)
+    assert load_model(load_log("lab/").meta.model_ckpt, "sklearn").predict([[3.0]]) == [1]
+
+
+def test_several_files_of_one_checkpoint_are_all_kept(monkeypatch):
+    class Keras:
+        def save_weights(self, path):
+            for part in (".index", ".data-00000-of-00001"):
+                with open(path + part, "w") as file:
+                    file.write("w" + part)
+            with open(os.path.join(os.path.dirname(path), "checkpoint"), "w") as file:
+                file.write("latest")
+
+        def load_weights(self, path):
+            with open(path + ".index") as file:
+                self.loaded = file.read()
+
+    logger = a_logger(model_type="tensorflow")
+    logger.update({}, {"train_loss": 1}, Keras(), save=True)
+    path = load_log("lab/").meta.model_ckpt
+    assert os.path.isfile("lab/models/final/checkpoint") and os.path.isfile(path + ".data-00000-of-00001")
+    shutil.rmtree("lab/models")
+    model = Keras()
+    assert load_model(path, "tensorflow", model) is None and model.loaded == "w.index"
+
+
+PORTFOLIO = {
+    "ckpt_time_to_track": "num_steps",
+    "save_every_k_ckpt": 2,
+    "save_top_k_ckpt": 2,
+    "top_k_metric_name": "test_loss",
+    "top_k_minimize_metric": True,
+}
+
+
+@pytest.mark.parametrize("mirror", ["1", "0"])
+def test_a_run_goes_on_after_reloading(monkeypatch, figure, mirror):
+    monkeypatch.setenv("MLE_MIRROR", mirror)
+    logger = a_logger(**PORTFOLIO)
+    for step, loss in ((10, 0.1235), (20, 0.11), (30, 0.09)):
+        logger.update({"num_steps": step, "num_epochs": step // 10}, {"train_loss": 0.5, "test_loss": loss}, np.full(2, step), figure, {"s": step}, save=True)
+    logger = a_logger(**PORTFOLIO, reload=True)
+    logger.update({"num_steps": 40, "num_epochs": 4}, {"train_loss": 0.5, "test_loss": 0.1}, np.full(2, 40), figure, {"s": 40}, save=True)
+    models = logger.model_log
+    assert models.top_k_ckpt_list == [f"lab/models/top_k/top_k_no_seed_provided_top_{slot}.pkl" for slot in (0, 1)]
+    assert models.top_k_performance == [0.09, 0.1] and models.top_k_storage_time == [30, 40]
+    assert models.every_k_storage_time == [20, 40]
+    assert models.every_k_ckpt_list[0] == "lab/models/every_k/every_k_no_seed_provided_k_2.pkl"
+    assert logger.figure_log.fig_storage_paths[-1] == "lab/figures/fig_4_no_seed_provided.png"
+    assert len(logger.extra_log.extra_storage_paths) == 4
+    assert logger.stats_log.stats_tracked["test_loss"] == [0.1235, 0.11, 0.09, 0.1]
+    assert logger.stats_log.clock_tracked["num_steps"] == [10, 20, 30, 40]
+    log = load_log("lab/")
+    assert log.stats.test_loss.tolist() == [0.1235, 0.11, 0.09, 0.1] and log.time.num_updates.tolist() == [1, 2, 3, 4]
+    assert load_model(log.meta.top_k_ckpt_list[1], "numpy").tolist() == [40, 40]
+    with mle.open("lab/mle.db") as db:
+        assert len(db.runs()) == 1
+
+
+def test_printing_does_not_end_a_training(capsys, figure):
+    logger = a_logger(verbose=True, use_tboard=True, **PORTFOLIO)
+    for _ in range(2):
+        logger.update({"num_steps": 1, "num_epochs": 1}, {"train_loss": 0.123456, "test_loss": np.array([1.0, 2.0])[0]}, np.ones(2), figure, {"a": 1}, save=True)
+    logger.update({"num_steps": 1}, {"note": "a text"})
+    out = capsys.readouterr().out
+    assert "0.123" in out and "top_k_no_seed_provided_top_1" in out and "---" in out
+    a_logger(verbose=True, reload=True)
+    assert "goes on with" in capsys.readouterr().out
+
+
+def test_configs_are_read(folder):
+    (folder / "eval_0.yaml").write_text("lrate: 1e-3\nnet:\n  layers: [1, 2]\n")
+    config = load_config("eval_0.yaml", True)
+    assert config.lrate == 1e-3 and config.net.layers == [1, 2]
+    (folder / "c.json").write_text('{"a": 1, // one\n # two\n "b": "http://x#y", /* three */ "c": [1, 2,],}')
+    assert load_config("c.json") == {"a": 1, "b": "http://x#y", "c": [1, 2]}
+    with pytest.raises(ValueError, match="broken.json:2"):
+        (folder / "broken.json").write_text('{"a": 1,\n "b" 2}')
+        load_config("broken.json")
+    with pytest.raises(ValueError, match="end in"):
+        load_config("c.toml")
+
+
+def test_curves_are_drawn_from_logs_of_the_original_package(figure):
+    write_peer_log("old/logs/seed_aggregated.hdf5", ["seed_1", "seed_2"], rows=20)
+    log = load_log("old")
+    fig, ax = log.plot("loss", "num_updates")
+    assert len(ax.lines) == 2 and ax.get_legend() is not None
+    over = load_log("old", aggregate_seeds=True)
+    fig, ax = over.plot("loss", "num_updates", smooth_window=3, plot_std_bar=True, plot_title="T", xy_labels=["x", "y"])
+    assert ax.get_title() == "T" and ax.get_xlabel() == "x"
+    # The trailing mean of 0.5, 1.5, 2.5, …
+    assert ax.lines[0].get_ydata()[:4].tolist() == pytest.approx([0.5, 1.0, 1.5, 2.5])
+    assert over.plot("loss", fname="curve.png") is None and os.path.getsize("curve.png") > 0
+    mle_logging.utils.visualize_1D_lcurves(over.meta_log, target_to_plot=["loss"], ax=ax)
+
+
+def test_logs_of_the_original_package_are_read_gone_on_with_and_merged(folder):
+    write_peer_log("old/logs/log_no_seed_provided.hdf5", ["no_seed_provided"])
+    log = load_log("old")
+    assert log.meta.config_dict == {"lr": 0.1, "layers": [1, 2]} and log.time.time[0] == "21-06-01/12:00"
+    logger = MLELogger(experiment_dir="old", reload=True)
+    logger.update({"num_steps": 4}, {"loss": 3.0}, save=True)
+    assert load_log("old").stats.loss.tolist() == [0, 1, 2, 3]
+    assert mle.open("old/mle.db").runs()["state"] == ["running"]
+    for run in ("run_1", "run_2"):
+        write_peer_log(f"many/{run}/logs/log.hdf5", ["seed_1", "seed_2"], fewer=("seed_2",))
+    merge_config_logs("many", ["run_1", "run_2"])
+    log = load_meta_log("many/meta_log.hdf5")
+    assert log.run_1.stats.loss.mean.tolist() == [0.5, 1.5, 2.0]
+    write_peer_log("meta_log.hdf5", ["seed_1"], run="a")
+    assert load_meta_log("meta_log.hdf5", aggregate_seeds=False).a.seed_1.stats.loss.tolist() == [0, 1, 2]
+
+
+def test_the_original_layout_is_what_is_mirrored():
+    fill(a_logger(seed_id=3, config_dict={"lr": 0.1, "name": "größe"}))
+    with h5py.File("lab/logs/log_seed_3.hdf5") as file:
+        assert set(file["seed_3"]) == {"meta", "stats", "time"}
+        assert file["seed_3/stats/train_loss"][:].tolist() == [1.0, 0.5, 1.0 / 3]
+        assert file["seed_3/time/time"][0].decode().count("/") == 1
+        assert eval(file["seed_3/meta/config_dict"][0].decode()) == {"lr": 0.1, "name": "größe"}
+
+
+def test_everything_is_in_one_file_that_can_be_named(monkeypatch, folder):
+    monkeypatch.setenv("MLE_DB", str(folder / "all.db"))
+    fill(a_logger(experiment_dir="one", config_dict={"lr": 1}))
+    fill(a_logger(experiment_dir="two", config_dict={"lr": 2}), offset=1.0)
+    assert not os.path.exists("one/mle.db")
+    with mle.open("all.db") as db:
+        assert [run["params"] for run in db.runs()] == [{"lr": 1}, {"lr": 2}]
+        assert db.series(2, "train_loss")[1].tolist() == [2.0, 1.5, 1.0 / 3 + 1]
+        assert db.series(1, "num_steps")[1].tolist() == [10, 20, 30]
+    assert load_log("two").stats.train_loss[0] == 2.0
+
+
+def test_without_mirrors_there_is_the_file_alone(monkeypatch, figure):
+    monkeypatch.setenv("MLE_MIRROR", "0")
+    logger = fill(a_logger(), model=np.ones(2))
+    logger.save_plot(figure)
+    logger.save_extra([1])
+    logger.close()
+    assert [name for name in os.listdir("lab") if not name.startswith("mle.db")] == []
+    names = mle.open("lab/mle.db").artifacts()["name"]
+    assert {"figures/fig_1_no_seed_provided.png", "extra/extra_1_no_seed_provided.pkl"} <= set(names)
+
+
+def test_what_was_not_saved_survives_a_kill(folder):
+    script = (
+        "import os\nfrom mle_logging import MLELogger\nlog = MLELogger(experiment_dir='lab')\n"
+        "for i in range(100):\n    log.update({'step': i}, {'loss': float(i)})\n"
+        "log._native().flush()\nos.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -9
+    assert load_log("lab").stats.loss.tolist() == [float(i) for i in range(100)]
+
+
+def test_importing_is_light():
+    script = "import sys, mle_logging, mle_hyperopt\nheavy = {'matplotlib', 'h5py', 'pandas', 'torch', 'jax', 'tensorflow', 'rich', 'yaml', 'nevergrad', 'sklearn'}\nprint(sorted(heavy & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+# The defects that are no more ------------------------------------------------------------------------------------------
+
+
+def test_l1_merging_twice_loses_nothing():
+    for seed in (1, 2):
+        fill(a_logger(seed_id=seed))
+    write_peer_log("lab/logs/log_seed_9.hdf5", ["seed_9"])
+    for _ in range(3):
+        merge_seed_logs("lab/logs/log.hdf5", "lab")
+    assert load_log("lab").eval_ids == ["seed_1", "seed_2", "seed_9"]
+    shutil.move("lab/logs/log.hdf5", "moved.hdf5")
+    assert load_log("moved.hdf5").eval_ids == ["seed_1", "seed_2", "seed_9"]
+    merge_hdf5_files("moved.hdf5", ["moved.hdf5"], delete_files=True)
+    assert load_log("moved.hdf5").seed_9.stats.loss.tolist() == [0, 1, 2]
+
+
+def test_l2_columns_named_as_ours_and_the_callers_dicts_stay_theirs():
+    logger = MLELogger(
+        experiment_dir="lab", time_to_track=["num_updates"], what_to_track=["loss"]
+    )
+    tick, stats = {"num_updates": 10}, {"loss": 1.0}
+    logger.update(tick, stats)
+    logger.update({"num_updates": 20}, stats, save=True)
+    assert tick == {"num_updates": 10} and stats == {"loss": 1.0}
+    assert load_log("lab").time.num_updates.tolist() == [10, 20]
+
+
+def test_l3_a_missing_value_shifts_nothing():
+    logger = MLELogger(experiment_dir="lab")
+    logger.update({"step": 1}, {"a": 1.0})
+    logger.update({"step": 2}, {"b": 2.0})
+    logger.update({}, {"a": 3.0, "b": None}, save=True)
+    log = load_log("lab")
+    np.testing.assert_array_equal(log.stats.a, [1.0, np.nan, 3.0])
+    np.testing.assert_array_equal(log.stats.b, [np.nan, 2.0, np.nan])
+    np.testing.assert_array_equal(log.time.step, [1, 2, np.nan])
+    with h5py.File("lab/logs/log_no_seed_provided.hdf5") as file:
+        np.testing.assert_array_equal(file["no_seed_provided/stats/a"], [1.0, np.nan, 3.0])
+
+
+def test_l4_numbers_keep_their_digits():
+    logger = MLELogger(experiment_dir="lab")
+    logger.update({"step": 2**24 + 1}, {"loss": 0.1 + 1e-12, "bad": float("nan"), "far": float("inf")}, save=True)
+    log = load_log("lab")
+    assert log.time.step[0] == 2**24 + 1 and log.stats.loss[0] == 0.1 + 1e-12
+    assert np.isnan(log.stats.bad[0]) and np.isinf(log.stats.far[0])
+
+
+def test_l5_texts_and_configs_of_any_length_and_script():
+    config = {"text": "größer → 大", "long": "x" * 9000, "values": [1, 2]}
+    MLELogger(experiment_dir="lab", config_dict=config).save()
+    assert load_log("lab").meta.config_dict == config
+
+
+def test_l6_loggers_share_no_lists():
+    names = ["loss"]
+    one = MLELogger(experiment_dir="one", what_to_track=names)
+    one.extend_tracking(["more"])
+    assert names == ["loss"] and MLELogger(experiment_dir="two").stats_log.stats_to_track == []
+    one.extend_tracking("accuracy")
+    assert one.stats_log.stats_to_track == ["loss", "more", "accuracy"]
+
+
+def test_l7_counters_and_elapsed_time_go_on_after_reloading():
+    options = {**PORTFOLIO, "save_every_k_ckpt": 1}
+    fill(a_logger(**options), rows=10, model=np.ones(1))
+    logger = a_logger(**options, reload=True)
+    logger.update({"num_steps": 110}, {"test_loss": 1.0}, np.ones(1), save=True)
+    assert logger.model_log.every_k_ckpt_list[-1].endswith("_k_11.pkl")
+    elapsed = load_log("lab/").time.time_elapsed
+    assert (np.diff(elapsed) >= 0).all() and len(elapsed) == 11
+
+
+def test_l8_a_second_run_is_not_mixed_with_the_first():
+    logger = MLELogger(experiment_dir="lab")
+    logger.update({}, {"old": 1.0, "loss": 1.0}, save=True)
+    logger.close()
+    logger = MLELogger(experiment_dir="lab")
+    logger.update({}, {"loss": 2.0}, save=True)
+    assert list(load_log("lab").stats) == ["loss"]
+    with h5py.File("lab/logs/log_no_seed_provided.hdf5") as file:
+        assert list(file["no_seed_provided/stats"]) == ["loss"]
+    assert len(mle.open("lab/mle.db").runs()) == 2
+
+
+def read_events(path):
+    """Return the records of an event file, with their checksums checked by a table of another making."""
+    import zlib  # noqa: F401
+
+    data, at, records = open(path, "rb").read(), 0, []
+    while at < len(data):
+        (length,) = struct.unpack_from("<Q", data, at)
+        records.append(data[at + 12 : at + 12 + length])
+        for begin, size in ((at, 8), (at + 12, length)):
+            assert struct.unpack_from("<I", data, begin + size)[0] == masked_crc32c(data[begin : begin + size])
+        at += 16 + length
+    return records
+
+
+def masked_crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 & -(crc & 1))
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def test_l9_and_l28_tensorboard_has_the_callers_steps_and_needs_no_torch(figure):
+    assert masked_crc32c(b"123456789") == ((((0xE3069283 >> 15) | (0xE3069283 << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
+    logger = a_logger(use_tboard=True, model_type="jax")
+    logger.update({"num_steps": 300, "num_epochs": 1}, {"train_loss": 0.5, "test_loss": np.ones(3)}, {"layer": {"w": np.ones(4)}}, figure)
+    (name,) = os.listdir("lab/tboards/tboard_no_seed_provided")
+    records = read_events(f"lab/tboards/tboard_no_seed_provided/{name}")
+    assert b"brain.Event:2" in records[0]
+    (loss,) = [record for record in records if b"performance/train_loss" in record]
+    assert b"\x10\xac\x02" in loss and struct.pack("<f", 0.5) in loss
+    assert any(b"weights/layer/w" in record for record in records) and any(b"PNG" in record for record in records)
+
+
+def test_l10_seeds_of_different_lengths_and_columns_are_aggregated():
+    fill(a_logger(seed_id=1), rows=2)
+    fill(a_logger(seed_id=2), rows=4, offset=1.0)
+    logger = a_logger(seed_id=3)
+    logger.update({"num_steps": 10}, {"other": 5.0}, save=True)
+    over = load_log("lab", aggregate_seeds=True).eval
+    assert over.stats.train_loss.mean.tolist() == [1.5, 1.0, 1.0 / 3 + 1, 1.25]
+    assert over.stats.train_loss.p90[3] == 1.25 and over.stats.train_loss.std[2] == 0
+    assert over.stats.other.mean.tolist() == [5.0] and over.time.num_updates.tolist() == [1, 2, 3, 4]
+    mean, std = tolerant_mean([[1.0, 2.0], [3.0]])
+    assert mean.tolist() == [2.0, 2.0] and std.tolist() == [1.0, 0.0]
+    assert tolerant_median([[1.0, 2.0], [3.0]])[0].tolist() == [2.0, 2.0]
+
+
+def test_l11_and_l16_wandb_needs_no_name_and_says_when_it_fails(monkeypatch):
+    told = []
+
+    def fails(**_):
+        raise RuntimeError("no network")
+
+    module = types.SimpleNamespace(init=fails, log=lambda *a, **k: told.append(a), Histogram=list, Image=id)
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    saved = dict(os.environ)
+    wandb = {"key": "k", "entity": "e", "project": "p", "group": None}
+    with pytest.warns(RuntimeWarning, match="no network"):
+        logger = a_logger(use_wandb=True, wandb_config=wandb)
+    logger.update({"num_steps": 1}, {"train_loss": 1.0})
+    assert told == [] and wandb == {"key": "k", "entity": "e", "project": "p", "group": None}
+    module.init = lambda **_: None
+    logger = a_logger(use_wandb=True, wandb_config=wandb)
+    logger.update({"num_steps": 7}, {"train_loss": 1.0})
+    assert told[0][0]["time/num_steps"] == 7 and told[0][0]["stats/train_loss"] == 1.0
+    assert os.environ["WANDB_JOB_TYPE"] == "no_seed_provided"
+    for name in set(os.environ) - set(saved):
+        del os.environ[name]
+    with pytest.raises(AssertionError, match="entity"):
+        a_logger(use_wandb=True, wandb_config={"key": "k"})
+
+
+def test_l12_a_single_seed_is_aggregated():
+    fill(a_logger())
+    assert load_log("lab", aggregate_seeds=True).eval.stats.test_loss.mean.tolist() == [2.0] * 3
+    assert load_meta_log("lab/logs/log_no_seed_provided.hdf5").eval.stats.test_loss.std.tolist() == [0.0] * 3
+
+
+def test_l13_any_seed_can_be_gone_on_with():
+    options = {**PORTFOLIO, "save_every_k_ckpt": 50, "save_top_k_ckpt": 1}
+    for seed in (1, 2):
+        fill(a_logger(seed_id=seed, **options), model=np.ones(1), offset=seed)
+    logger = a_logger(seed_id=2, reload=True, **options)
+    assert logger.stats_log.stats_tracked["test_loss"] == [4.0] * 3
+    logger.update({"num_steps": 1}, {"test_loss": 0.0}, np.ones(1), save=True)
+    assert logger.model_log.top_k_ckpt_list == ["lab/models/top_k/top_k_seed_2_top_0.pkl"]
+    with pytest.raises(FileNotFoundError, match="seed_3.*seed_1, seed_2"):
+        a_logger(seed_id=3, reload=True)
+
+
+def test_l14_seeds_may_be_called_anything():
+    for seed in ("alpha", "beta", "seed_7"):
+        fill(a_logger(seed_id=seed))
+    log = load_log("lab", aggregate_seeds=True)
+    assert log.eval.meta.seeds == ["alpha", "beta", 7] and isinstance(log, MetaLog)
+
+
+def test_l17_images_texts_and_ragged_arrays_are_statistics():
+    for seed in (1, 2):
+        logger = MLELogger(experiment_dir="lab", seed_id=seed)
+        for row in range(2):
+            logger.update({}, {"image": np.full((2, 3), seed), "note": f"n{row}", "ragged": np.ones(row + 1)}, save=True)
+    log = load_log("lab").seed_1
+    assert log.stats.image.shape == (2, 2, 3) and log.stats.note.tolist() == ["n0", "n1"]
+    assert [len(value) for value in log.stats.ragged] == [1, 2]
+    assert load_log("lab", aggregate_seeds=True).eval.stats.image.mean.tolist() == np.full((2, 2, 3), 1.5).tolist()
+    with pytest.raises(ValueError, match="'bad'"):
+        logger.update({}, {"bad": object()})
+
+
+def test_l18_a_log_of_figures_alone_is_loaded(figure):
+    a_logger().save_plot(figure)
+    assert load_log("lab").meta.fig_storage_paths.endswith("fig_1_no_seed_provided.png")
+
+
+def test_l20_drawing_changes_nothing(figure):
+    for seed in (1, 2):
+        fill(a_logger(seed_id=seed))
+    log, wanted = load_log("lab"), ["seed_2", "seed_1"]
+    before = log.seed_1.toDict()
+    log.plot("train_loss", "num_steps", run_ids=wanted)
+    assert wanted == ["seed_2", "seed_1"] and log["seed_1"].toDict().keys() == before.keys()
+    assert log.seed_1.stats.train_loss.tolist() == before["stats"]["train_loss"].tolist()
+
+
+def test_l22_and_l25_other_files_and_other_names_do_not_disturb():
+    configs(0.1)
+    fill(a_logger(config_fname="examples/config_1.json"))
+    os.makedirs("lab/my_config_1/logs")
+    for place in ("lab/config_1/logs/notes.txt", "lab/my_config_1/logs/x.txt"):
+        open(place, "w").close()
+    merge_seed_logs("lab/config_1/logs/log.hdf5", "lab/config_1")
+    logger = a_logger(config_fname="examples/config_1.json", reload=True)
+    assert logger.experiment_dir == "lab/config_1" and len(logger.stats_log.stats_tracked["test_loss"]) == 3
+
+
+def test_l24_seeds_of_numpy_and_yml_configs(folder):
+    (folder / "c.yml").write_text("a: 1\n")
+    logger = MLELogger(experiment_dir="lab", config_fname="c.yml", seed_id=np.int64(4))
+    assert (logger.seed_id, logger.config_dict) == ("seed_4", {"a": 1})
+    with pytest.raises(AssertionError, match="model_type 'caffe'"):
+        a_logger(model_type="caffe")
+    with pytest.raises(AssertionError, match="top_k_metric_name"):
+        a_logger(save_top_k_ckpt=1, ckpt_time_to_track="num_steps")
+
+
+def test_l26_the_process_stays_as_it_was(folder):
+    yaml = pytest.importorskip("yaml")
+    before = dict(os.environ)
+    (folder / "c.yaml").write_text("a: 1e-3\n")
+    load_config("c.yaml")
+    fill(a_logger())
+    assert yaml.safe_load("a: 1e-3") == {"a": "1e-3"} and dict(os.environ) == before
+
+
+def test_l27_nan_never_keeps_a_better_checkpoint_out():
+    logger = a_logger(**PORTFOLIO)
+    for loss in (float("nan"), 3.0, 2.0, 1.0, float("nan")):
+        logger.update({"num_steps": 1}, {"test_loss": loss}, np.ones(1))
+    assert sorted(logger.model_log.top_k_performance) == [1.0, 2.0]
+
+
+def test_overwriting_and_removed_folders():
+    fill(a_logger())
+    with pytest.warns(UserWarning, match="overwritten"):
+        fill(a_logger(overwrite=True), rows=1)
+    assert len(load_log("lab").stats.train_loss) == 1
+    kept = a_logger(seed_id=5)
+    fill(kept)
+    shutil.rmtree("lab")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fill(a_logger(), rows=2)
+        kept.update({"num_steps": 1}, {"train_loss": 7.0}, save=True)
+    assert len(load_log("lab").no_seed_provided.stats.train_loss) == 2
+
+
+def test_a_context_manager_ends_the_run():
+    with a_logger() as logger:
+        logger.update({"num_steps": 1}, {"train_loss": 1.0})
+    with pytest.raises(ZeroDivisionError), a_logger(seed_id=1) as logger:
+        logger.update({"num_steps": 1}, {"train_loss": 1.0})
+        1 / 0
+    assert mle.open("lab/mle.db").runs()["state"] == ["complete", "failed"]
+    assert load_log("lab").seed_1.stats.train_loss.tolist() == [1.0]
+
+
+def test_ready_to_log():
+    logger = a_logger(log_every_j_steps=5)
+    assert [at for at in range(11) if logger.ready_to_log(at)] == [0, 4, 9]
+    with pytest.raises(AssertionError, match="log_every_j_steps"):
+        a_logger().ready_to_log(0)
+
+
+def test_aggregation_of_several_runs():
+    log = {"meta": {"model_type": "x"}, "time": {"t": np.arange(2.0)}, "stats": {"a": np.arange(2.0)}}
+    over = aggregate_over_seeds({"r": {"seed_1": log, "seed_2": log}}, batch_case=True)
+    assert over.r.stats.a.mean.tolist() == [0.0, 1.0] and over.r.meta.seeds == [1, 2]
