@@ -210,10 +210,16 @@ CREATE INDEX run_for_from ON run (from_run_id) WHERE from_run_id IS NOT NULL;
 CREATE INDEX run_for_experiment ON run (experiment_id, config_id);
 -- Serves search.sql: runs_of_trial.
 CREATE INDEX run_for_trial ON run (trial_id) WHERE trial_id IS NOT NULL;
--- Serves protocol.sql: count_open_runs, list_experiments, which count by state without touching a run.
-CREATE INDEX run_for_state ON run (experiment_id, state);
 -- Serves report.sql: best_runs, at any number of runs.
 CREATE INDEX run_for_best ON run (experiment_id, value) WHERE value IS NOT NULL;
+
+CREATE TABLE run_count (
+    -- How many runs of an experiment are in a state; triggers keep it, so that a list costs the same with any number of runs.
+    experiment_id INTEGER NOT NULL REFERENCES experiment (id) ON DELETE CASCADE,
+    state         TEXT    NOT NULL,
+    n             INTEGER NOT NULL CHECK (n >= 0),
+    PRIMARY KEY (experiment_id, state)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE score (
     -- A config's value over its seeds, kept by whoever ends a run: SQL alone has no square root and no bootstrap.
@@ -549,10 +555,18 @@ END;
 CREATE TRIGGER run_added AFTER INSERT ON run BEGIN
     INSERT INTO event (at_ms, what, what_id, to_state, who)
     VALUES (new.changed_at_ms, 'run', new.id, new.state, new.changed_by);
+    INSERT INTO run_count (experiment_id, state, n) VALUES (new.experiment_id, new.state, 1)
+    ON CONFLICT (experiment_id, state) DO UPDATE SET n = n + 1;
 END;
 CREATE TRIGGER run_changed AFTER UPDATE OF state ON run WHEN old.state <> new.state BEGIN
     INSERT INTO event (at_ms, what, what_id, from_state, to_state, who, detail)
     VALUES (new.changed_at_ms, 'run', new.id, old.state, new.state, new.changed_by, new.error);
+    UPDATE run_count SET n = n - 1 WHERE experiment_id = old.experiment_id AND state = old.state;
+    INSERT INTO run_count (experiment_id, state, n) VALUES (new.experiment_id, new.state, 1)
+    ON CONFLICT (experiment_id, state) DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER run_removed AFTER DELETE ON run BEGIN
+    UPDATE run_count SET n = n - 1 WHERE experiment_id = old.experiment_id AND state = old.state;
 END;
 CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
     INSERT INTO event (at_ms, what, what_id, to_state, who)

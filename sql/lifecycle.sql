@@ -53,12 +53,12 @@ WHERE ended_at_ms IS NULL AND deleted_at_ms IS NULL AND kind <> 'log' ORDER BY i
 UPDATE experiment SET planned = 1 WHERE id = :experiment AND planned = 0
 
 -- name: open_runs
-SELECT count(*) FROM run WHERE experiment_id = :experiment AND state IN ('waiting', 'running')
+SELECT coalesce(sum(n), 0) FROM run_count WHERE experiment_id = :experiment AND state IN ('waiting', 'running')
 
 -- name: run_counts
-SELECT count(*), coalesce(sum(state = 'complete'), 0), coalesce(sum(state = 'failed'), 0),
-       coalesce(sum(state = 'cancelled'), 0)
-FROM run WHERE experiment_id = :experiment
+SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (WHERE state = 'complete'), 0),
+       coalesce(sum(n) FILTER (WHERE state = 'failed'), 0), coalesce(sum(n) FILTER (WHERE state = 'cancelled'), 0)
+FROM run_count WHERE experiment_id = :experiment
 
 -- name: stage_jobs
 -- Those before and after: the main ones may be any number.

@@ -167,12 +167,12 @@ WHERE e.kind <> 'single-config' AND e.kind = :kind AND e.ended_at_ms IS NOT NULL
 ORDER BY e.id DESC LIMIT :limit;
 
 -- name: list_experiment
--- What a list shows of one experiment. Runs are counted in an index that has their state.
+-- What a list shows of one experiment.
 SELECT e.id, e.uid, e.name, e.purpose, e.project, e.kind, e.state, e.host, e.user_name, e.error,
        e.created_at_ms, e.started_at_ms, e.ended_at_ms, e.deleted_at_ms,
-       (SELECT count(*) FROM run r WHERE r.experiment_id = e.id) AS runs,
-       (SELECT count(*) FROM run r WHERE r.experiment_id = e.id AND r.state = 'complete') AS runs_complete,
-       (SELECT count(*) FROM run r WHERE r.experiment_id = e.id AND r.state = 'failed') AS runs_failed,
+       (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id) AS runs,
+       (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'complete') AS runs_complete,
+       (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'failed') AS runs_failed,
        o.metric, o.goal,
        CASE o.goal WHEN 'max' THEN (SELECT max(s.mean) FROM score s WHERE s.experiment_id = e.id)
                    ELSE (SELECT min(s.mean) FROM score s WHERE s.experiment_id = e.id) END AS best,
@@ -220,7 +220,7 @@ SET state = 'waiting', value = NULL, error = NULL, started_at_ms = NULL, ended_a
 WHERE id = :id AND state IN ('running', 'failed', 'cancelled', 'pruned');
 
 -- name: count_open_runs
-SELECT count(*) FROM run WHERE experiment_id = :experiment_id AND state IN ('waiting', 'running');
+SELECT coalesce(sum(n), 0) FROM run_count WHERE experiment_id = :experiment_id AND state IN ('waiting', 'running');
 
 -- name: list_runs
 -- A page of runs after the run given, the runs of a config together.

@@ -4,9 +4,9 @@
 CREATE VIEW experiments AS
 -- One row an experiment: what was done, why, with which code, and how far it is.
 SELECT e.id, e.uid, e.name, e.purpose, e.project, e.kind, e.state,
-       (SELECT count(*) FROM run r WHERE r.experiment_id = e.id) AS runs,
-       (SELECT count(*) FROM run r WHERE r.experiment_id = e.id AND r.state = 'complete') AS runs_complete,
-       (SELECT count(*) FROM run r WHERE r.experiment_id = e.id AND r.state = 'failed') AS runs_failed,
+       (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id) AS runs,
+       (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'complete') AS runs_complete,
+       (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'failed') AS runs_failed,
        o.metric, o.goal,
        CASE o.goal WHEN 'max' THEN (SELECT max(s.mean) FROM score s WHERE s.experiment_id = e.id)
                    ELSE (SELECT min(s.mean) FROM score s WHERE s.experiment_id = e.id) END AS best,

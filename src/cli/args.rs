@@ -277,7 +277,7 @@ fn any_db() -> bool {
 }
 
 /// Returns the files of this folder that may be ours.
-fn found() -> Result<Vec<PathBuf>> {
+pub(super) fn found() -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(".")
         .map_err(|error| Error::io(".", error))?
         .flatten()

@@ -200,7 +200,15 @@ pub fn cancel(args: &CancelArgs, output: &Output, db: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] for a job that is not over, or succeeded.
 pub fn retry(args: &RetryArgs, output: &Output, db: &Path) -> Result<()> {
-    let jobs = each_job(&args.targets, db, "'failed'", |tx, job| lifecycle::retry(tx, job, "cli"))?;
+    const STATE: &str = "SELECT state IN ('failed', 'cancelled') FROM job WHERE id = ?1";
+    let of_experiment = args.targets.experiment.is_some();
+    let jobs = each_job(&args.targets, db, "'failed', 'cancelled'", |tx, job| {
+        // Of an experiment's, some are queued again with those they needed.
+        if of_experiment && !tx.one(STATE, [job], |row| row.get::<_, bool>(0))? {
+            return Ok(());
+        }
+        lifecycle::retry(tx, job, "cli")
+    })?;
     output.done(
         &format!("{} queued again; a worker or `mle run --resume` runs them", count(&jobs)),
         &serde_json::json!({ "jobs": jobs }),

@@ -6,8 +6,9 @@ use clap::Args;
 
 use crate::cli::output::Output;
 use crate::error::Result;
+use crate::process;
 use crate::protocol;
-use crate::store::{Open, Store};
+use crate::store::{Open, SqlValue, Store};
 
 /// Show how far experiments, jobs and workers are
 #[derive(Debug, Clone, Args)]
@@ -32,9 +33,27 @@ const JOB_COUNTS: &str = "SELECT state, count(*) AS jobs FROM job
     WHERE ?1 IS NULL OR experiment_id = ?1 GROUP BY state ORDER BY state";
 const JOBS: &str = "SELECT id, experiment, run_id AS run, state, attempt, round(duration_s, 2) AS seconds, exit_code,
     error, command FROM jobs WHERE (?1 IS NULL OR experiment_id = ?1) AND (?3 = 'all' OR state = ?3) ORDER BY id LIMIT ?2";
-const WORKERS: &str = "SELECT id, kind, host, pid, slots, seen_at FROM workers WHERE state = 'live' ORDER BY id LIMIT ?1";
+const WORKERS: &str = "SELECT id, kind, host, pid, slots, seen_at, 'at work' AS state,
+    (SELECT process_start FROM worker w WHERE w.id = workers.id) AS process_start
+    FROM workers WHERE state = 'live' ORDER BY id LIMIT ?1";
 const FAILED: &str = "SELECT id, experiment, run_id AS run, attempt, error FROM jobs
     WHERE state = 'failed' AND (?1 IS NULL OR experiment_id = ?1) ORDER BY id DESC LIMIT 5";
+
+/// Says of a program of this host whether its process is still there, by the last column, which it takes away. One that was
+/// killed stands in the file as live until another program looks after it.
+fn mark_gone(row: &mut Vec<SqlValue>) {
+    let start = row.pop();
+    let (SqlValue::Text(host), SqlValue::Integer(pid)) = (&row[2], &row[3]) else { return };
+    if *host != process::host() {
+        return;
+    }
+    let found = u32::try_from(*pid).ok().and_then(process::start_of).map(SqlValue::Text);
+    if found != start
+        && let Some(state) = row.last_mut()
+    {
+        *state = SqlValue::Text("gone".into());
+    }
+}
 
 /// Shows it.
 ///
@@ -64,7 +83,9 @@ pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
                 counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
             println!("jobs: {}", text.join(" · "));
         }
-        let (names, rows) = tx.table(WORKERS, [args.limit])?;
+        let (mut names, mut rows) = tx.table(WORKERS, [args.limit])?;
+        names.pop();
+        rows.iter_mut().for_each(mark_gone);
         if rows.is_empty() {
             println!("no program is at work on this file");
         } else {

@@ -195,7 +195,13 @@ fn after_job(tx: &WriteTx<'_>, over: &Over, who: &str) -> Result<()> {
                     end(RunState::Complete, value, None)?;
                 }
                 Some(metric) => {
-                    let error = format!("its job succeeded and never logged the metric {metric:?}");
+                    let logged = metric::summary(tx, run)?;
+                    let names: Vec<&str> =
+                        logged.iter().take(8).map(|summary| summary.metric.as_str()).collect();
+                    let error = format!(
+                        "its job succeeded and never logged the metric {metric:?}; it logged {}",
+                        if names.is_empty() { "nothing".into() } else { names.join(", ") }
+                    );
                     end(RunState::Failed, None, Some(&error))?;
                 }
             }

@@ -232,6 +232,38 @@ fn a_score_counts_finite_values_and_the_latest_of_a_seed() {
 }
 
 #[test]
+fn runs_are_counted_as_they_come_and_go() {
+    let (_folder, mut store) = store();
+    let id = store
+        .write(|tx| add(tx, &NewExperiment::new("x", Kind::Log), &Provenance::default()))
+        .unwrap();
+    let runs: Vec<_> = store
+        .write(|tx| {
+            let config = add_config(tx, &serde_json::Map::new())?;
+            (0..5).map(|seed| add_run(tx, id, config, None, "r", seed, "me")).collect::<Result<_>>()
+        })
+        .unwrap();
+    store
+        .write(|tx| {
+            start_run(tx, runs[0], "me")?;
+            end_run(tx, runs[0], RunState::Complete, Some(1.0), None, "me")?;
+            start_run(tx, runs[1], "me")?;
+            end_run(tx, runs[1], RunState::Failed, None, Some("no"), "me")?;
+            start_run(tx, runs[2], "me")?;
+            tx.run("DELETE FROM run WHERE id = ?1", [runs[3]])
+        })
+        .unwrap();
+    let counted = "SELECT group_concat(state || n, ' ') FROM (SELECT state, n FROM run_count WHERE n > 0 ORDER BY state)";
+    let found = "SELECT group_concat(state || n, ' ') FROM (SELECT state, count(*) AS n FROM run GROUP BY state ORDER BY state)";
+    let of = |sql: &str| -> String { store.read(|tx| tx.one(sql, [], |row| row.get(0))).unwrap() };
+    assert_eq!(of(counted), "complete1 failed1 running1 waiting1");
+    assert_eq!(of(counted), of(found));
+    let summary = store.read(|tx| list::summary(tx, id)).unwrap();
+    assert_eq!((summary.runs, summary.runs_complete, summary.runs_failed), (4, 1, 1));
+    assert_eq!(store.read(|tx| count_open_runs(tx, id)).unwrap(), 2);
+}
+
+#[test]
 fn lists_use_an_index_and_sort_nothing() {
     let (_folder, store) = store();
     let sql = include_str!("../../sql/protocol.sql");

@@ -197,7 +197,10 @@ pub(super) fn gather(tx: &ReadTx, id: ExperimentId) -> Result<Data> {
         charts: charts(tx, &detail, &shown)?,
         legend: shown.iter().map(|(_, name)| name.clone()).collect(),
         runs_left_out: summary.runs - i64::try_from(runs.len()).unwrap_or(0),
-        runs: runs.iter().map(|run| run_row(run, tx.now_ms)).collect(),
+        runs: runs
+            .iter()
+            .map(|run| run_row(run, !detail.objectives.is_empty(), tx.now_ms))
+            .collect(),
         jobs: super::jobs::jobs(tx, id)?,
         warnings: warnings(tx, &detail)?,
         best: places.first().map(|place| (config_name(place), texts(&place.params))),
@@ -270,7 +273,7 @@ fn texts(params: &Map<String, Value>) -> Vec<(String, String)> {
         .collect()
 }
 
-fn run_row(run: &protocol::Run, now_ms: i64) -> RunRow {
+fn run_row(run: &protocol::Run, is_valued: bool, now_ms: i64) -> RunRow {
     let end = run.ended_at_ms.unwrap_or(now_ms);
     RunRow {
         id: run.id.0,
@@ -279,7 +282,7 @@ fn run_row(run: &protocol::Run, now_ms: i64) -> RunRow {
         state: run.state.to_string(),
         value: match (run.value, run.state) {
             (Some(value), _) => number(value),
-            (None, RunState::Complete) => "NaN".into(),
+            (None, RunState::Complete) if is_valued => "NaN".into(),
             (None, _) => String::new(),
         },
         duration: run.started_at_ms.map_or(String::new(), |start| clock::duration(end - start)),

@@ -11,6 +11,7 @@ use super::line::{self, Line};
 use super::output::Capture;
 use super::spawn::{Child, Request, Spawner};
 use crate::clock;
+use crate::display;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::queue::{AttemptState, Claimed, Ending, JobSettings};
@@ -46,6 +47,7 @@ pub(super) struct Job {
     pub stdout: Capture,
     pub stderr: Capture,
     pub said: Vec<(i64, Line)>,
+    unread: Unread,
     pub scratch: Option<tempfile::TempDir>,
     pub cwd: Option<PathBuf>,
     /// Why we are stopping it, and when it is killed.
@@ -101,6 +103,7 @@ impl Job {
                     stdout: Capture::default(),
                     stderr: Capture::default(),
                     said: Vec::new(),
+                    unread: Unread::default(),
                     scratch,
                     cwd,
                     stopping: None,
@@ -239,8 +242,8 @@ impl Job {
     /// Reads what the pipes hold, at most a few pieces, so that no job starves the others.
     pub fn read(&mut self) {
         let now = clock::now_ms();
-        let said = &mut self.said;
-        let mut on_line = |bytes: &[u8]| said.extend(line::parse(bytes).map(|line| (now, line)));
+        let (said, unread) = (&mut self.said, &mut self.unread);
+        let mut on_line = |bytes: &[u8]| hear(bytes, now, said, unread);
         if drain(&mut self.pipes.0, &mut self.stdout, &mut self.stdout_tail, &mut on_line) {
             self.pipes.0 = None;
         }
@@ -304,11 +307,25 @@ impl Job {
         }
     }
 
+    /// What its writer should know of the lines that were meant for us; it stands at the end of its stderr.
+    fn remark(&self) -> Option<String> {
+        let Unread { n, first } = &self.unread;
+        match n {
+            0 => None,
+            1 => {
+                Some(format!("a line after `::mle` is no JSON object and was not logged: {first}"))
+            }
+            n => Some(format!(
+                "{n} lines after `::mle` are no JSON objects and were not logged, the first: {first}"
+            )),
+        }
+    }
+
     /// Ends an attempt whose process has ended and whose group was killed: reads the rest of its pipes, reaps it.
     pub fn finish(mut self) -> Finished {
-        let said = &mut self.said;
+        let (said, unread) = (&mut self.said, &mut self.unread);
         let now = clock::now_ms();
-        let mut on_line = |bytes: &[u8]| said.extend(line::parse(bytes).map(|line| (now, line)));
+        let mut on_line = |bytes: &[u8]| hear(bytes, now, said, unread);
         while !drain(&mut self.pipes.0, &mut self.stdout, &mut self.stdout_tail, &mut on_line)
             && more(self.pipes.0.as_ref())
         {}
@@ -317,6 +334,11 @@ impl Job {
         {}
         self.stdout.finish(&mut on_line);
         self.stderr.finish(&mut |_| {});
+        if let Some(remark) = self.remark() {
+            let apart =
+                if self.stderr_tail.last().is_none_or(|byte| *byte == b'\n') { "" } else { "\n" };
+            self.stderr.take(format!("{apart}mle: {remark}\n").as_bytes(), &mut |_| {});
+        }
         let exit = process::reap(self.pid);
         let (code, signal) = (exit.and_then(|exit| exit.code), exit.and_then(|exit| exit.signal));
         let (state, error) = match &self.stopping {
@@ -359,6 +381,25 @@ impl Job {
         };
         Finished { job: self, state, ending }
     }
+}
+
+/// Lines after `::mle` that say nothing: how many, and the first.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    n: u32,
+    first: String,
+}
+
+/// Takes what stands after `::mle ` in a line of output.
+fn hear(bytes: &[u8], now_ms: i64, said: &mut Vec<(i64, Line)>, unread: &mut Unread) {
+    if let Some(line) = line::parse(bytes) {
+        said.push((now_ms, line));
+        return;
+    }
+    if unread.n == 0 {
+        unread.first = display::shorten(&String::from_utf8_lossy(bytes), 100).into_owned();
+    }
+    unread.n = unread.n.saturating_add(1);
 }
 
 /// Reads up to four buffers; returns whether the stream is over.

@@ -187,10 +187,14 @@ fn name_of_command(words: &[String]) -> String {
         .unwrap_or_else(|| "command".into())
 }
 
-/// `NAME.db` beside the user, with what no file name should have left out.
+/// `NAME.db` beside the user, with what no file name should have left out. A command without a spec goes to the only file
+/// here, as other verbs do.
 fn default_db(args: &RunArgs, plan: &Plan) -> PathBuf {
     if args.spec.is_none() {
-        return PathBuf::from("mle.db");
+        return match super::args::found().unwrap_or_default().as_slice() {
+            [one] => one.strip_prefix(".").unwrap_or(one).to_owned(),
+            _ => PathBuf::from("mle.db"),
+        };
     }
     let clean: String = plan
         .name

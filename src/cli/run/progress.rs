@@ -27,10 +27,10 @@ pub(super) struct Snapshot {
 }
 
 const COUNTS: &str = "SELECT e.state,
-    (SELECT count(*) FROM run r WHERE r.experiment_id = e.id),
-    (SELECT count(*) FROM run r WHERE r.experiment_id = e.id AND r.state NOT IN ('waiting', 'running')),
-    (SELECT count(*) FROM run r WHERE r.experiment_id = e.id AND r.state = 'failed'),
-    (SELECT count(*) FROM run r WHERE r.experiment_id = e.id AND r.state = 'running'),
+    (SELECT coalesce(sum(n), 0) FROM run_count r WHERE r.experiment_id = e.id),
+    (SELECT coalesce(sum(n), 0) FROM run_count r WHERE r.experiment_id = e.id AND r.state NOT IN ('waiting', 'running')),
+    (SELECT coalesce(sum(n), 0) FROM run_count r WHERE r.experiment_id = e.id AND r.state = 'failed'),
+    (SELECT coalesce(sum(n), 0) FROM run_count r WHERE r.experiment_id = e.id AND r.state = 'running'),
     o.metric, o.goal,
     (SELECT s.trial_max * json_array_length(s.seeds) FROM study s WHERE s.experiment_id = e.id AND s.state = 'open'),
     EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id AND s.state = 'open' AND s.trial_max IS NULL),

@@ -261,6 +261,17 @@ fn failures(tx: &crate::store::ReadTx<'_>, id: ExperimentId) -> Result<Vec<Strin
     if all.len() > 5 {
         lines.push(format!("and {} more failed jobs; see `mle status {id}`", all.len() - 5));
     }
+    // Runs without a value, whose jobs succeeded.
+    const EMPTY: &str = "SELECT coalesce(r.error, ''), count(*), min(r.name) FROM run r
+                         WHERE r.experiment_id = ?1 AND r.state = 'failed'
+                           AND NOT EXISTS (SELECT 1 FROM job j WHERE j.run_id = r.id AND j.state = 'failed')
+                         GROUP BY 1 ORDER BY min(r.id) LIMIT 5";
+    tx.each(EMPTY, [id], |row| {
+        let (error, n, name): (String, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let of = if n == 1 { format!("run {name}") } else { format!("{n} runs, as {name},") };
+        lines.push(format!("{of} failed: {error}"));
+        Ok(())
+    })?;
     Ok(lines)
 }
 
