@@ -9,6 +9,8 @@ use crate::search::space::Space;
 
 /// Trials that went well, and trials that failed, which a model of success holds at most.
 const LABELS_MAX: usize = 150;
+/// Trials that ended up to which a model of success is fitted to all of them.
+const FIT_EACH: usize = 100;
 
 /// How a trial counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,8 +114,8 @@ impl Rows {
         })
     }
 
-    /// Returns a model of success and failure, where any trial failed: its kernel is fitted to the trials numbered below
-    /// `until`, if they tell anything.
+    /// Returns a model of success and failure, where any trial failed: where many ended, its kernel is fitted to those
+    /// numbered below `until`, if they tell anything.
     pub(crate) fn success(&mut self, frame: &Frame, until: u64) -> Option<Model> {
         let labels = self.labels();
         if labels.iter().all(|(_, fine)| *fine) {
@@ -124,7 +126,9 @@ impl Rows {
         {
             return Some(known.model.clone());
         }
-        let old = |(at, _): &&(usize, bool)| self.trials[*at].0 < until;
+        // While there are few a fit costs little.
+        let few = labels.len() <= FIT_EACH;
+        let old = |(at, _): &&(usize, bool)| few || self.trials[*at].0 < until;
         let mut of_fit: Vec<(usize, bool)> = labels.iter().filter(old).copied().collect();
         if of_fit.iter().all(|(_, fine)| *fine) {
             of_fit.clone_from(&labels);
