@@ -426,11 +426,28 @@ class MLEQueue:
             return []
         return sorted(name for name in os.listdir(folder) if name.endswith(".hdf5"))
 
+    def _is_in_file(self, log_dir: str) -> bool:
+        """Return whether the database has logs of a config's folder."""
+        from mle_logging import _store
+
+        for path in _store.candidates(log_dir):
+            with mle.open(path, create=False) as db:
+                if _store.runs_of(db, log_dir):
+                    return True
+        return False
+
     def _merge_seeds(self, experiment_dir: str) -> bool:
         """Merge what seeds left in a config's folder; return whether there was any."""
         from mle_logging import merge_seed_logs
 
         logs = self._logs(experiment_dir)
+        if not logs:
+            # No files beside the database: MLE_MIRROR=0, or h5py is not there.
+            found = self._is_in_file(experiment_dir)
+            for entry in self.queue:
+                if entry["log_dir"] == experiment_dir:
+                    entry["merged_logs"] = found
+            return found
         seeds = [name for name in logs if name != "log.hdf5"]
         merged = os.path.join(experiment_dir, "logs", "log.hdf5")
         if seeds:
@@ -476,7 +493,7 @@ class MLEQueue:
 
         run_ids = []
         for run_id, log_dir in zip(self.mle_run_ids, self.mle_log_dirs):
-            has_log = self._merge_seeds(log_dir) if merge_seeds else bool(self._logs(log_dir))
+            has_log = self._merge_seeds(log_dir) if merge_seeds else bool(self._logs(log_dir)) or self._is_in_file(log_dir)
             if has_log:
                 run_ids.append(run_id)
             else:

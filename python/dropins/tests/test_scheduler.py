@@ -531,3 +531,31 @@ def test_local_helpers():
     # No shell: the arrow is a word.
     assert handle.output() == "a  b > c\n"
     assert submit_local("train.py", "-exp_dir out -seed 9").wait() == 0 and os.path.exists("out/none_9.txt")
+
+
+def test_logs_are_merged_with_and_without_files(lab, monkeypatch):
+    pytest.importorskip("h5py")
+    (lab / "log.py").write_text(
+        "import argparse\nfrom mle_logging import MLELogger\np = argparse.ArgumentParser()\n"
+        "p.add_argument('-exp_dir')\np.add_argument('-config')\np.add_argument('-seed', type=int, default=1)\na = p.parse_args()\n"
+        "log = MLELogger(time_to_track=['n'], what_to_track=['loss'], experiment_dir=a.exp_dir, config_fname=a.config, seed_id=a.seed)\n"
+        "log.update({'n': 1}, {'loss': a.seed / 2}, save=True)\n"
+    )
+    assert MLEJob("local", "log.py", {}, "a.json", "one").run() == 0
+    assert (lab / "one" / "a" / "logs" / "log_seed_1.hdf5").exists()
+
+    def queue(folder, **how):
+        made = MLEQueue("local", "log.py", {}, ["a.json", "b.json"], folder, random_seeds=[0, 1], **how)
+        made.run()
+        return made
+
+    queue("seeds", automerge_seeds=True)
+    assert (lab / "seeds" / "a" / "logs" / "log.hdf5").exists() and (lab / "seeds" / "b" / "logs" / "log.hdf5").exists()
+    done = queue("configs", automerge_configs=True)
+    assert (lab / "configs" / "meta_log.hdf5").exists()
+    assert float(done.log["b"].stats.loss.mean[-1]) == 0.25 and all(entry["merged_logs"] for entry in done.queue)
+    # S-23: the same queue once more, where an earlier one has merged.
+    assert float(queue("configs", automerge_configs=True).log["a"].stats.loss.mean[-1]) == 0.25
+    monkeypatch.setenv("MLE_MIRROR", "0")
+    bare = queue("bare", automerge_configs=True)
+    assert float(bare.log["b"].stats.loss.mean[-1]) == 0.25 and not (lab / "bare" / "meta_log.hdf5").exists()

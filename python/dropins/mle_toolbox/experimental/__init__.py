@@ -1,0 +1,5 @@
+"""Comparing runs."""
+
+from .hypothesis import HypothesisTester
+
+__all__ = ["HypothesisTester"]

@@ -1,0 +1,5 @@
+"""`mle-toolbox run`."""
+
+from ..launch.experiment import run
+
+__all__ = ["run"]
