@@ -26,10 +26,10 @@ def opened(path, mode="r"):
     return h5py.File(path, mode)
 
 
-def read(path):
-    """Return the groups of a file as dicts, its datasets as arrays."""
+def read(path, without=()):
+    """Return the groups of a file as dicts, its datasets as arrays; none of the groups `without`."""
     with opened(path) as file:
-        return _group(file)
+        return {name: _group(file[name]) for name in file if name not in without and not hasattr(file[name], "shape")}
 
 
 def _group(group):

@@ -63,16 +63,19 @@ def runs_of(db, folder):
 
 
 def folders_below(db, folder):
-    """Return the folders below (and including) a folder that have logs in the file."""
+    """Return `{folder: {seed id: (run, document)}}` of the folders below (and including) a folder that have logs."""
     top = folder_in(db.path, folder)
     base = os.path.dirname(os.path.realpath(db.path))
     found = {}
-    for _, _, name in _found(db, "substr(name, 1, 12) = 'mle_logging/'", []):
-        place = name[len("mle_logging/") :].rpartition("/")[0]
-        inside = place == top or top == "." and not place.startswith("..") or place.startswith(top + "/")
+    for artifact, run, name in _found(db, "substr(name, 1, 12) = 'mle_logging/'", []):
+        place, _, seed = name[len("mle_logging/") : -len(".json")].rpartition("/")
+        inside = place == top or (top == "." and not place.startswith("..")) or place.startswith(top + "/")
         if inside:
-            found[os.path.normpath(os.path.join(base, place))] = True
-    return sorted(found)
+            found.setdefault(os.path.normpath(os.path.join(base, place)), {})[seed] = (run, artifact)
+    return {
+        place: {seed: (run, json.loads(db.artifact(artifact))) for seed, (run, artifact) in sorted(seeds.items())}
+        for place, seeds in sorted(found.items())
+    }
 
 
 def artifact_at(path):
@@ -183,13 +186,17 @@ def _times(sessions, seconds):
 
     import numpy as np
 
-    made, at, starts = [], 0, sorted(sessions)
-    for row, second in enumerate(seconds.tolist(), 1):
-        while at + 1 < len(starts) and starts[at + 1][0] <= row:
-            at += 1
-        known = starts and second == second
-        made.append(time.strftime("%y-%m-%d/%H:%M", time.localtime(starts[at][1] + second)) if known else "")
-    return np.array(made)
+    starts = sorted(sessions)
+    if not starts or not len(seconds):
+        return np.full(len(seconds), "")
+    rows = np.arange(1, len(seconds) + 1)
+    session = np.maximum(np.searchsorted([row for row, _ in starts], rows, side="right") - 1, 0)
+    at = np.array([origin for _, origin in starts])[session] + seconds
+    known = np.isfinite(at)
+    # Few minutes have many rows.
+    minutes, which = np.unique(np.where(known, at, 0.0) // 60, return_inverse=True)
+    texts = [time.strftime("%y-%m-%d/%H:%M", time.localtime(minute * 60)) for minute in minutes.tolist()]
+    return np.where(known, np.array(texts)[which], "")
 
 
 def meta_of(document):

@@ -68,7 +68,7 @@ def merge_seed_logs(merged_path, experiment_dir, num_logs=None, delete_files=Tru
     """
     begin = time.monotonic()
     while True:
-        seeds = _read.seeds_of_folder(experiment_dir)
+        seeds = _read.names_of_seeds(experiment_dir)
         if num_logs is None or len(seeds) >= num_logs:
             break
         if time.monotonic() - begin > WAIT_S:
@@ -78,9 +78,10 @@ def merge_seed_logs(merged_path, experiment_dir, num_logs=None, delete_files=Tru
         raise FileNotFoundError(f"{experiment_dir}: there is no log to merge")
     if not _store.mirrors() or not _hdf5.available():
         return
+    logs = _read.seeds_of_folder(experiment_dir)
 
     def write(file):
-        for seed, log in seeds.items():
+        for seed, log in logs.items():
             _hdf5.write_log(file, seed, log)
 
     _hdf5.replace(merged_path, write)
@@ -104,7 +105,7 @@ def merge_config_logs(experiment_dir, all_run_ids):
     FileNotFoundError
         When a run has no log.
     """
-    logs = {run: _read.run_below(experiment_dir, run) for run in all_run_ids}
+    logs = _read.runs_below(experiment_dir, list(all_run_ids))
     if not _store.mirrors() or not _hdf5.available():
         return
 

@@ -27,6 +27,8 @@ class StatsLog:
         self.freeze_keys = freeze_keys
         self.stats_update_counter = 0
         self.start_time = time.time()
+        #: The text of the minute that it is.
+        self._minute, self._time = None, ""
         #: Seconds of earlier sessions of this log.
         self.earlier_s = 0.0
         #: `[first row, unix time of its elapsed 0]` of each session.
@@ -61,8 +63,10 @@ class StatsLog:
         now = time.time()
         if not self.sessions or self.sessions[-1][1] != self.start_time - self.earlier_s:
             self.sessions.append([self.stats_update_counter + 1, self.start_time - self.earlier_s])
+        if now // 60 != self._minute:
+            self._minute, self._time = now // 60, time.strftime("%y-%m-%d/%H:%M", time.localtime(now))
         clocks = {
-            "time": time.strftime("%y-%m-%d/%H:%M", time.localtime(now)),
+            "time": self._time,
             "time_elapsed": self.earlier_s + now - self.start_time,
             "num_updates": self.stats_update_counter + 1,
         }
