@@ -79,6 +79,9 @@ WHERE job_id = :job AND number = :number AND state = 'running'
 -- name: attempt_started
 SELECT started_at_ms FROM attempt WHERE job_id = :job AND number = :number
 
+-- name: times_lost
+SELECT count(*) FROM attempt WHERE job_id = :job AND state = 'lost' AND started_at_ms IS NOT NULL
+
 -- name: waiting_on
 -- Jobs that wait for one.
 SELECT n.job_id, n.only_success FROM job_need n

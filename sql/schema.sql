@@ -131,7 +131,7 @@ CREATE TABLE study (
     trial_ahead   INTEGER NOT NULL DEFAULT 4 CHECK (trial_ahead > 0),           -- trials waiting or running at once
     epoch_max     INTEGER CHECK (epoch_max > 0),  -- the most a trial can train; NULL: trials have no epochs
     epoch_budget  INTEGER CHECK (epoch_budget > 0), -- of all trials together
-    stop          TEXT    CHECK (json_valid(stop)), -- the rule that ends trials at work: its name and settings
+    stop          TEXT    CHECK (stop IS NULL OR json_valid(stop)), -- the rule that ends trials at work: its name and settings
     changed_at_ms INTEGER NOT NULL,
     changed_by    TEXT    NOT NULL DEFAULT ''
 ) STRICT;
@@ -148,9 +148,9 @@ CREATE TABLE trial (
     source        TEXT    NOT NULL DEFAULT 'asked' CHECK (source = 'asked' OR source = 'added'), -- added: by a person, not by the strategy
     params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
     state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'pruned' OR state = 'failed'),
-    vals          TEXT    CHECK (json_valid(vals)),                             -- one number an objective, null for NaN
+    vals          TEXT    CHECK (vals IS NULL OR json_valid(vals)),                             -- one number an objective, null for NaN
     epochs        INTEGER CHECK (epochs > 0),     -- to reach, counted from its beginning, where the study has epochs
-    curve         TEXT    CHECK (json_valid(curve)),                            -- the first objective after each epoch
+    curve         TEXT    CHECK (curve IS NULL OR json_valid(curve)),                            -- the first objective after each epoch
     seen          INTEGER NOT NULL DEFAULT 0 CHECK (seen >= 0),                 -- so many changes of its study were known when it was asked for
     extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
     asked_at_ms   INTEGER NOT NULL,
@@ -170,10 +170,10 @@ CREATE TABLE study_change (
     seq      INTEGER NOT NULL CHECK (seq > 0),
     number   INTEGER,                             -- of the trial; NULL: the study itself
     state    TEXT    CHECK (state = 'waiting' OR state = 'complete' OR state = 'pruned' OR state = 'failed'), -- waiting: it goes on
-    vals     TEXT    CHECK (json_valid(vals)),
+    vals     TEXT    CHECK (vals IS NULL OR json_valid(vals)),
     epochs   INTEGER,                             -- to reach
     reached  INTEGER,                             -- so much of the trial's curve was known
-    setup    TEXT    CHECK (json_valid(setup)),
+    setup    TEXT    CHECK (setup IS NULL OR json_valid(setup)),
     PRIMARY KEY (study_id, seq),
     CHECK ((number IS NULL) = (setup IS NOT NULL) AND (number IS NULL) = (state IS NULL))
 ) STRICT, WITHOUT ROWID;

@@ -4,6 +4,7 @@ mod lab;
 
 mod bad_input;
 mod crash_storm;
+mod files_and_deaths;
 mod first_run;
 mod forty_open_at_once;
 mod jobs_are_well_behaved;

@@ -307,3 +307,13 @@ fn strangers_can_read_every_view() {
         );
     }
 }
+
+/// json_valid(NULL) is false in SQLite 3.40, which many systems have.
+#[test]
+fn json_that_may_be_missing_is_checked_as_such() {
+    let text = include_str!("../migrations/0001_initial.sql");
+    for line in text.lines().filter(|line| line.contains("json_valid(") && !line.starts_with("--"))
+    {
+        assert!(line.contains("NOT NULL") || line.contains("IS NULL OR json_valid("), "{line}");
+    }
+}

@@ -13,7 +13,8 @@ use crate::worker::{self, Options};
 ///
 /// Claims jobs that fit its cores, GPUs and memory, runs each in a process group of its own, keeps its output, metrics
 /// and resource use. SIGTERM and Ctrl-C stop its jobs and give them back; SIGUSR2 warns them first. Kill -9 is fine too:
-/// the next program on this machine, or the end of the lease, gives the jobs back.
+/// the next program on this machine, or the end of the lease, gives the jobs back. Only from the fourth time on that costs
+/// a job one of its tries: some jobs kill their worker.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  mle worker --db digits.db --slots 4 --when-dry")]
 pub struct WorkerArgs {

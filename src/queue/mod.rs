@@ -41,6 +41,10 @@ const RUNNING_JOB: &str = named(QUEUE, "running_job");
 const END_JOB: &str = named(QUEUE, "end_job");
 const END_ATTEMPT: &str = named(QUEUE, "end_attempt");
 const ATTEMPT_STARTED: &str = named(QUEUE, "attempt_started");
+const TIMES_LOST: &str = named(QUEUE, "times_lost");
+
+/// So often a worker may die with a job before that costs the job a try: it is not the job's fault, unless it kills them.
+const LOST_FREE: i64 = 3;
 const WAITING_ON: &str = named(QUEUE, "waiting_on");
 const SETTLE_NEED: &str = named(QUEUE, "settle_need");
 const NEED_MET: &str = named(QUEUE, "need_met");
@@ -311,7 +315,9 @@ pub fn end(
     };
     let cost = match state {
         AttemptState::Failed => 1,
-        AttemptState::Lost => i64::from(has_started(tx, job, attempt)?),
+        AttemptState::Lost => {
+            i64::from(has_started(tx, job, attempt)? && times_lost(tx, job)? >= LOST_FREE)
+        }
         _ => 0,
     };
     let failures = failures + cost;
@@ -501,6 +507,11 @@ fn back_off_ms(failures: i64, first_ms: i64, job: JobId) -> i64 {
     let delay = first_ms.max(0).saturating_mul(1 << doublings).min(RETRY_MAX_MS);
     let mixed = (job.0 ^ failures).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64).unsigned_abs();
     delay + i64::try_from(mixed % 1000).unwrap_or(0) * delay / 4000
+}
+
+/// Returns how often a job was lost before while it ran.
+fn times_lost(tx: &ReadTx<'_>, job: JobId) -> Result<i64> {
+    tx.one(TIMES_LOST, named_params! { ":job": job }, |row| row.get(0))
 }
 
 fn has_started(tx: &ReadTx<'_>, job: JobId, attempt: i64) -> Result<bool> {

@@ -122,6 +122,7 @@ struct Job {
     held: bool,
     cancel_wanted: bool,
     has_started: bool,
+    times_lost: i64,
     needs: Vec<(usize, bool, Need)>,
     key: Option<usize>,
     experiment: usize,
@@ -210,7 +211,10 @@ impl Model {
         let job = &mut self.jobs[i];
         let costs = match state {
             AttemptState::Failed => true,
-            AttemptState::Lost => job.has_started,
+            AttemptState::Lost if job.has_started => {
+                job.times_lost += 1;
+                job.times_lost > LOST_FREE
+            }
             _ => false,
         };
         job.failures += i64::from(costs);
@@ -509,6 +513,7 @@ impl Both {
             held,
             cancel_wanted: false,
             has_started: false,
+            times_lost: 0,
             needs,
             key,
             experiment,

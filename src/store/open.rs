@@ -126,7 +126,8 @@ impl Store {
         let has_wal = std::fs::metadata(&wal).is_ok_and(|metadata| metadata.len() > 0);
         // Reading a WAL file needs a shared-memory file beside it. Where we cannot make one, and no log is left to
         // read, the file is taken as it stands.
-        let writable = folder_is_writable(path);
+        // Whoever may not write the file itself must leave nothing beside it that keeps its owner from writing.
+        let writable = is_writable(path) && is_writable(file::folder_of(path));
         let frozen = !has_wal && !writable;
         let mut uri = String::from("file:");
         for byte in path.as_os_str().as_encoded_bytes() {
@@ -197,6 +198,7 @@ impl Store {
     /// [`Error::Busy`] when others hold the file too long; what `body` returns.
     pub fn write<T>(&mut self, body: impl FnOnce(&WriteTx<'_>) -> Result<T>) -> Result<T> {
         let turn = Turn::wait(self.gate);
+        self.check_place()?;
         self.statement("BEGIN IMMEDIATE")?;
         let guard = RollBack(&self.connection);
         let tx = WriteTx::new(&self.connection);
@@ -210,6 +212,25 @@ impl Store {
             let _ = self.checkpoint_from(i64::from(self.log_pages_max));
         }
         Ok(value)
+    }
+
+    /// Refuses to write to a file that no folder has any more: all of it would be lost.
+    fn check_place(&self) -> Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let is_gone = self
+            .gate
+            .is_some_and(|gate| gate.file().metadata().is_ok_and(|metadata| metadata.nlink() == 0));
+        if !is_gone {
+            return Ok(());
+        }
+        Err(Error::WrongFile {
+            path: self.path.clone(),
+            why: "was deleted or replaced while it was in use; what was written since is lost"
+                .into(),
+            hint: Some(
+                "stop all programs that use a file before moving another to its place".into(),
+            ),
+        })
     }
 
     /// Counts the steps of SQLite's machine from now on, for tests.
@@ -391,10 +412,9 @@ fn set_pragmas(connection: &mut Connection, path: &Path) -> Result<()> {
         .map_err(|error| migrate::open_error(error, path))
 }
 
-fn folder_is_writable(path: &Path) -> bool {
+fn is_writable(path: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
-    let folder = file::folder_of(path);
-    std::ffi::CString::new(folder.as_os_str().as_bytes()).is_ok_and(|text| {
+    std::ffi::CString::new(path.as_os_str().as_bytes()).is_ok_and(|text| {
         // SAFETY: `text` is a C string that outlives the call.
         unsafe { libc::access(text.as_ptr(), libc::W_OK) == 0 }
     })

@@ -59,6 +59,10 @@ impl Worker {
             } else if process::is_ending(pid) {
                 // Whose it was cannot be seen any more; what it started is ours to look at once it is gone.
                 again = true;
+            } else if self.live.is_empty() && process::start_of(pid).is_some() {
+                // It cleared its environment; no job is at work, so it is left from one that is over.
+                process::signal(pid, libc::SIGKILL);
+                again = true;
             } else if !ended && process::start_of(pid).is_none() && !self.suspects.insert(pid) {
                 // A zombie, seen before, that nobody else waits for.
                 process::reap(pid);

@@ -1,0 +1,36 @@
+//! What happens when a file goes, a program dies, and a job hides what it started.
+
+use crate::lab::{Lab, wait_until};
+
+#[test]
+fn a_file_that_is_deleted_under_a_run_is_an_error() {
+    let mut lab = Lab::new();
+    lab.write("d.yaml", "name: d\ncommand: sleep 0.2\nseeds: 20\n");
+    let run = lab.start("mle", &["run", "d.yaml", "--db", "d.db"]);
+    lab.wait_for("d.db", "SELECT count(*) > 0 FROM runs WHERE state = 'complete'", "1");
+    std::fs::remove_file(lab.path("d.db")).unwrap();
+    let status = lab.child(run).wait().unwrap();
+    assert!(!status.success(), "{status}");
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_without_a_try_lost() {
+    let mut lab = Lab::new();
+    lab.write("s.sh", "#!/bin/sh\nif [ -e again ]; then exit 0; fi\ntouch again\nsleep 60\n");
+    lab.write("s.yaml", "name: s\ncommand: sh s.sh\n");
+    let run = lab.start("mle", &["run", "s.yaml", "--db", "s.db"]);
+    lab.wait_for("s.db", "SELECT count(*) FROM attempts WHERE started_at IS NOT NULL", "1");
+    wait_until("the script to run", || lab.path("again").exists());
+    lab.signal(run, libc::SIGKILL);
+    lab.mle(&["run", "--db", "s.db", "--resume"]).ok();
+    assert_eq!(lab.sql("s.db", "SELECT state, attempt FROM jobs"), ["succeeded|2"]);
+}
+
+#[test]
+fn what_cleared_its_environment_and_left_its_group_ends_with_the_last_job() {
+    let lab = Lab::new();
+    lab.write("d.sh", "env -i setsid sh -c 'echo $$ > hidden; exec sleep 300' >/dev/null 2>&1 </dev/null &\nwhile [ ! -s hidden ]; do sleep 0.01; done\n");
+    lab.mle(&["run", "--db", "d.db", "--", "sh", "d.sh"]).ok();
+    let pid: u32 = lab.read("hidden").trim().parse().unwrap();
+    wait_until("the hidden process to go", || mle::process::start_of(pid).is_none());
+}
