@@ -99,6 +99,10 @@ class MLExperiment:
         train = plain(self.train_config)
         extra = train.get("extra") or {}
         for found in (train.get("ckpt"), train.get("model_ckpt"), extra.get("sh_ckpt"), extra.get("pbt_ckpt")):
+            if isinstance(found, (list, tuple)) and found and all(isinstance(one, str) for one in found):
+                # One a seed: that of ours, else the first.
+                own = [one for one in found if f"seed_{self.seed_id}." in os.path.basename(one)]
+                return (own or list(found))[0]
             if found:
                 return found
         return None

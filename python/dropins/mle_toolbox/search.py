@@ -147,7 +147,13 @@ class HyperoptLogger:
             self.iter_id += 1
             self.opt_log[self.iter_id] = record
             scores.append([record[metric] for metric in self.eval_metrics])
-            checkpoints.append(record.get("model_ckpt"))
+            checkpoint = record.get("model_ckpt")
+            if hasattr(checkpoint, "tolist"):
+                checkpoint = checkpoint.tolist()
+            # Of several seeds there are as many; a script goes on with that of its own seed.
+            if isinstance(checkpoint, list) and len(checkpoint) == 1:
+                checkpoint = checkpoint[0]
+            checkpoints.append(checkpoint)
         self.best_per_metric = self.get_best_performances(self.eval_metrics)
         flat = [one[0] for one in scores] if len(self.eval_metrics) == 1 else scores
         return flat, checkpoints if any(one is not None for one in checkpoints) else None

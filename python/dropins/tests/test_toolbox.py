@@ -294,6 +294,8 @@ def test_an_experiment_without_a_config(monkeypatch, capsys):
     from mle_toolbox import MLExperiment
 
     monkeypatch.setattr(sys, "argv", ["train.py"])
+    several = {"ckpt": ["final_seed_1.pt", "final_seed_11.pt", "final_seed_0.pt"]}
+    assert MLExperiment("nowhere.json", auto_setup=False, train_config=several).model_ckpt_path == "final_seed_0.pt"
     found = MLExperiment("nowhere.json", auto_setup=False, train_config={"extra": {"sh_ckpt": "c.pt"}})
     assert "nowhere.json" in capsys.readouterr().out
     assert found.log is None and found.model_ckpt_path == "c.pt" and found.log_config.what_to_track == ["loss"]
@@ -543,3 +545,56 @@ def test_animations(name, shape):
     assert Image.open("a.gif").n_frames == 3
     with pytest.raises(ValueError, match="shape"):
         getattr(visualize, name)(*before, data[0], fname="b.gif")
+
+
+MODEL = """
+import numpy
+from mle_toolbox import MLExperiment
+
+mle = MLExperiment("base.yaml")
+train = mle.train_config
+lr = train.params.lr if train.params else train.lr
+extra = train.extra or {}
+more = extra.get("sh_num_add_iters") or extra.get("pbt_num_add_iters") or 1
+done = numpy.load(mle.model_ckpt_path, allow_pickle=True) if mle.model_ckpt_path else numpy.zeros(1)
+total = float(done[0]) + more
+loss = (lr - 0.3) ** 2 + 1 / total
+mle.update_log({"num_updates": total}, {"train_loss": total, "test_loss": loss}, model=numpy.array([total]), save=True)
+"""
+UNIFORM = {"real": {"lr": {"begin": 0.1, "end": 0.5, "prior": "uniform"}}}
+
+
+@pytest.mark.parametrize(
+    "kind,batches,size,settings,updates",
+    [
+        ("Random", 1, 2, {"refine_after": 2, "refine_top_k": 2}, [1, 1]),
+        ("SMBO", 2, 1, {"base_estimator": "GP", "acq_function": "gp_hedge", "n_initial_points": 1, "metric_to_model": "test_loss"}, [1, 1]),
+        # Four arms for one update, the better two for one more, the best for two more.
+        ("Halving", 5, None, {"min_budget": 1, "num_arms": 4, "halving_coeff": 2}, [1, 1, 1, 1, 2, 2, 4]),
+        ("Hyperband", 1, None, {"max_resource": 4, "eta": 2}, [1, 1, 1, 1]),
+        ("PBT", 2, 2, {
+            "num_workers": 2, "steps_until_ready": 1, "explore": {"strategy": "perturbation", "perturb_coeffs": [0.8, 1.2]},
+            "exploit": {"strategy": "truncation", "selection_percent": 0.5},
+        }, [1, 1, 2, 2]),
+    ],
+)  # fmt: skip
+def test_all_strategies(lab, kind, batches, size, settings, updates):
+    from mle_toolbox.launch.search_experiment import run_hyperparameter_search
+    from mle_toolbox.utils import load_hyper_log
+
+    seeds = [7, 8] if kind == "Halving" else [7]
+    (lab / "train.py").write_text(MODEL)
+    (lab / "base.yaml").write_text(BASE + "  model_type: numpy\n")
+    told = {
+        "search_logging": {"max_objective": False, "eval_metrics": ["test_loss", "train_loss"] if kind == "SMBO" else "test_loss"},
+        "search_resources": {"num_search_batches": batches, "num_evals_per_batch": size, "random_seeds": seeds},
+        "search_config": {"search_type": kind, "search_params": UNIFORM, "search_config": settings},
+    }
+    run_hyperparameter_search("local", META, {}, told)
+    hyper = load_hyper_log("out/hyper_log.pkl")
+    lrs = hyper.lr.to_numpy(float)
+    assert hyper.search_vars == ["lr"] and ((0.1 <= lrs) & (lrs <= 0.5)).all()
+    # What each trained in all, from its checkpoint on.
+    assert hyper.test_loss.to_numpy(float) == pytest.approx((lrs - 0.3) ** 2 + 1 / np.array(updates), abs=1e-6)
+    if kind == "SMBO":
+        assert sorted(hyper.search_metrics) == ["test_loss", "train_loss"]
