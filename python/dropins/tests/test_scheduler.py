@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -283,6 +284,18 @@ def test_s24_jobs_of_a_killed_queue_are_joined(lab):
     assert not queue.failed_jobs and (lab / "starts").read_text() == "x"
     db = mle.open("out/mle.db")
     assert db.jobs()["state"] == ["succeeded"] and db.experiments()["state"] == ["complete"]
+
+
+def test_ctrl_c_cancels_the_jobs(lab):
+    (lab / "slow.py").write_text("import time\nopen('started', 'w')\ntime.sleep(1000)\n")
+    text = "from mle_scheduler import MLEQueue; MLEQueue('local', 'slow.py', {}, ['a.json', 'b.json'], 'out', max_running_jobs=1).run()"
+    driver = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+    while not os.path.exists("started"):
+        assert driver.poll() is None
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait() != 0
+    db = mle.open("out/mle.db")
+    assert db.jobs()["state"] == ["cancelled", "cancelled"] and db.experiments()["state"] == ["cancelled"]
 
 
 def test_s25_a_config_is_deleted_after_its_last_seed(lab):

@@ -254,8 +254,8 @@ def test_t4_t7_files_are_checked(lab):
     ):
         with pytest.raises(ValueError, match=message):
             check_experiment_config({**pbt, **change})
-    with pytest.raises(FileNotFoundError, match="nowhere.py"):
-        check_experiment_config({**pbt, "meta_job_args": {**pbt["meta_job_args"], "base_train_fname": "nowhere.py"}})
+    with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
+        check_experiment_config({**pbt, "meta_job_args": {**pbt["meta_job_args"], "base_train_config": "nowhere.yaml"}})
     path = write(lab, meta_job_args={**META, "experiment_type": "single-config"}, single_job_args={"num_gpus": 1})
     dotmap = pytest.importorskip("dotmap")
     found = load_experiment_config(dotmap.DotMap({"config_fname": path, "experiment_dir": "there"}))
@@ -268,6 +268,13 @@ def test_t4_t7_files_are_checked(lab):
     config = load_mle_toolbox_config("c.toml")
     assert config.slurm.default_job_arguments.gpu_type == "v100"
     assert (config.general.random_seed, config.general.local_protocol_fname) == (7, "~/local_mle_protocol.db")
+
+
+def test_a_bad_file_is_told_of_before_anything_is_done(lab):
+    path = write(lab, meta_job_args={**META, "experiment_type": "single-config"}, single_job_args={})
+    code, said = toolbox("run", path, "-nw", "-train_fname", "nowhere.py")
+    assert code == 2 and "'nowhere.py'" in said
+    assert not (lab / "local_mle_protocol.db").exists() and not (lab / "out").exists()
 
 
 # Training scripts.

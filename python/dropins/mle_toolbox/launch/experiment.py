@@ -38,7 +38,7 @@ def check_experiment_config(job_config: Mapping[str, Any]) -> DotMap:
     ValueError
         Naming the block or the key that is missing, or the type that is unknown.
     FileNotFoundError
-        For a script or a config that is not there.
+        For a base config that is not there.
     """
     found = plain(job_config)
     meta = found.get("meta_job_args") or {}
@@ -69,10 +69,14 @@ def check_experiment_config(job_config: Mapping[str, Any]) -> DotMap:
     elif _BLOCKS[kind]:
         found["param_search_args"]["search_resources"].setdefault("random_seeds", None)
     configs = meta["base_train_config"]
-    for path in [meta["base_train_fname"], *(configs if isinstance(configs, list) else [configs])]:
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"{path!r}, which meta_job_args names, is not there")
+    for path in configs if isinstance(configs, list) else [configs]:
+        _check_file(path)
     return dotted(found)
+
+
+def _check_file(path: str) -> None:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path!r}, which meta_job_args names, is not there")
 
 
 def compose_protocol_data(
@@ -192,6 +196,7 @@ def run(cmd_args: Any) -> int:
     resource = cmd_args.resource_to_run or determine_resource()
     prepare_logger()
     meta = job_config["meta_job_args"]
+    _check_file(meta["base_train_fname"])
     protocol, added = None, None
     if not cmd_args.no_protocol:
         protocol = MLEProtocol(mle_config.general.local_protocol_fname, plain(mle_config.gcp))
