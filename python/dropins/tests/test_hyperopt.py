@@ -562,6 +562,21 @@ def test_h14_nevergrad_maximizes_one_objective():
         NevergradSearch(REAL, search_config={**config, "optimizer": "NGOptt"})
 
 
+def test_an_optimizer_of_nevergrad_that_fails_is_named_and_the_search_goes_on(monkeypatch):
+    pytest.importorskip("nevergrad")
+    strategy = NevergradSearch(*SPACE)
+
+    def fails():
+        raise TypeError("only 0-dimensional arrays")
+
+    monkeypatch.setattr(strategy.engine.optimizer, "ask", fails)
+    with pytest.warns(RuntimeWarning, match="only 0-dimensional arrays"):
+        proposal = strategy.ask()
+    assert strategy.space.contains(proposal)
+    strategy.tell(proposal, 1.0)
+    assert len(strategy) == 1
+
+
 def test_h15_two_whole_numbers_are_refined():
     ranges = {"a": {"begin": 1, "end": 50, "prior": "uniform"}, "b": {"begin": 1, "end": 50, "prior": "log-uniform"}}
     strategy = RandomSearch(None, ranges)
