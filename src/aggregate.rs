@@ -199,7 +199,9 @@ fn side_by_side(
     let taken = AtomicUsize::new(0);
     let next = || Some(taken.fetch_add(1, Ordering::Relaxed)).filter(|place| *place < count);
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(|| work(&next))).collect();
+        // Where the system gives no more threads, those there are do the work.
+        let start = |_| std::thread::Builder::new().spawn_scoped(scope, || work(&next)).ok();
+        let others: Vec<_> = (1..threads.min(count)).filter_map(start).collect();
         let mine = work(&next);
         others
             .into_iter()

@@ -1,4 +1,6 @@
 //! Machine-learning experiments in one SQLite file.
+// These panic when the reader has gone away: `cli::output` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod aggregate;
 pub mod analysis;

@@ -123,6 +123,12 @@ pub fn signal(pid: u32, signal: i32) {
     unsafe { libc::kill(pid as i32, signal) };
 }
 
+/// Makes a file that may not grow (`ulimit -f`) an error of the write, where the signal would end this process in the middle.
+pub fn outlive_file_limits() {
+    // SAFETY: no handler is installed; the write returns EFBIG.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Makes descendants whose parent died children of this process, so that none gets away unseen.
 pub fn adopt_orphans() {
     // SAFETY: a system call with plain numbers.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::output::Output;
+use super::output::{Output, note, sanitize};
 use super::{
     artifact, ask, doctor, jobs, leaderboard, log, logs, programs, protocol, report, run, sql,
     status, study,
@@ -144,11 +144,16 @@ pub fn command(program: Program) -> clap::Command {
 /// Runs a program: parses, calls, prints the error, returns its exit code.
 pub fn main(program: Program) -> ExitCode {
     process::guard_if_asked();
+    process::outlive_file_limits();
     let matches = match command(program).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+            let printed = error.print();
+            return ExitCode::from(match printed {
+                _ if error.use_stderr() => exit::USAGE,
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => exit::SYSTEM,
+                _ => exit::DONE,
+            });
         }
     };
     let json = matches.get_flag("json");
@@ -171,15 +176,12 @@ fn complain(matches: &clap::ArgMatches, program: Program, error: &Error, json: b
         (Program::Reporter, _) => "mle-reporter".into(),
     };
     if json {
-        eprintln!(
-            "{}",
-            serde_json::json!({ "error": error.to_string(), "hint": error.hint(), "code": error.exit_code() })
-        );
-        return;
+        let value = serde_json::json!({ "error": error.to_string(), "hint": error.hint(), "code": error.exit_code() });
+        return note(&value.to_string());
     }
-    eprintln!("{name}: {}", super::output::sanitize(&error.to_string()));
+    note(&format!("{name}: {}", sanitize(&error.to_string())));
     if let Some(hint) = error.hint() {
-        eprintln!("hint: {}", super::output::sanitize(&hint));
+        note(&format!("hint: {}", sanitize(&hint)));
     }
 }
 
@@ -221,13 +223,10 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
         }
         Verb::Run(args) => run::run(args, output, common.db.as_deref()),
         Verb::Completions(args) => {
-            clap_complete::generate(
-                args.shell,
-                &mut command(Program::Mle),
-                "mle",
-                &mut std::io::stdout(),
-            );
-            Ok(())
+            // It panics when it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut command(Program::Mle), "mle", &mut script);
+            output.line(String::from_utf8_lossy(&script).trim_end())
         }
         Verb::Man(args) => man(args),
         Verb::Study(args) => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::output::{Output, sanitize};
+use super::output::{Output, note, sanitize};
 use crate::display;
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal};
@@ -86,8 +86,8 @@ pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
         output.line(&format!("{} {}{epochs}{from}", trial.number, sanitize(&params)))?;
     }
     match answer.nothing {
-        Some(Nothing::Exhausted) => eprintln!("nothing is left to ask for"),
-        Some(Nothing::Wait) => eprintln!("nothing more before a trial at work is told"),
+        Some(Nothing::Exhausted) => note("nothing is left to ask for"),
+        Some(Nothing::Wait) => note("nothing more before a trial at work is told"),
         None => {}
     }
     Ok(())

@@ -283,11 +283,11 @@ pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
             .collect();
         return output.rows(&["reason".into(), "remedy".into()], &rows);
     }
-    println!("job {}:", args.job);
+    output.line(&format!("job {}:", args.job))?;
     for reason in reasons {
-        println!("  {}", super::output::sanitize(&reason.text));
+        output.line(&format!("  {}", super::output::sanitize(&reason.text)))?;
         if let Some(remedy) = reason.remedy {
-            println!("    → {remedy}");
+            output.line(&format!("    → {remedy}"))?;
         }
     }
     Ok(())
@@ -300,8 +300,7 @@ pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
 pub fn queue(args: &QueueArgs, output: &Output, db: &Path) -> Result<()> {
     let QueueVerb::Add(args) = &args.verb;
     let commands = if args.lines {
-        let text =
-            std::io::read_to_string(std::io::stdin()).map_err(|error| Error::io("-", error))?;
+        let text = super::input::lines_of_stdin()?;
         let mut commands = Vec::new();
         for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let words = shell_words::split(line)

@@ -98,7 +98,7 @@ pub fn log(args: &LogArgs, output: &Output, db: &Path) -> Result<()> {
         });
     }
     if output.json {
-        println!("{}", serde_json::json!({ "run": run, "logged": values.len() }));
+        output.json(&serde_json::json!({ "run": run, "logged": values.len() }))?;
     }
     Ok(())
 }
@@ -122,14 +122,13 @@ pub fn param(args: &ParamArgs, output: &Output, db: &Path) -> Result<()> {
     let config: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(&text).unwrap_or_default();
     let Some(name) = &args.name else {
-        println!("{text}");
-        return Ok(());
+        return output.line(&text);
     };
     match (crate::spec::lookup(&config, name), &args.default) {
-        (Some(value), _) if output.json => println!("{value}"),
-        (Some(serde_json::Value::String(text)), _) => println!("{text}"),
-        (Some(value), _) => println!("{value}"),
-        (None, Some(default)) => println!("{default}"),
+        (Some(value), _) if output.json => output.line(&value.to_string()),
+        (Some(serde_json::Value::String(text)), _) => output.line(text),
+        (Some(value), _) => output.line(&value.to_string()),
+        (None, Some(default)) => output.line(default),
         (None, None) => {
             let mut error = Error::not_found("parameter", name);
             if let Some(near) = crate::error::did_you_mean(name, config.keys().map(String::as_str))
@@ -139,8 +138,7 @@ pub fn param(args: &ParamArgs, output: &Output, db: &Path) -> Result<()> {
                     id: format!("{name}; did you mean {near}?"),
                 };
             }
-            return Err(error);
+            Err(error)
         }
     }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::output::Output;
+use crate::cli::output::{Output, note};
 use crate::daemon;
 use crate::display::sanitize_lines;
 use crate::error::{Error, Result};
@@ -76,7 +76,7 @@ pub fn run(args: &LogsArgs, output: &Output, db: &Path) -> Result<()> {
             Ok((state, attempt, pieces))
         })?;
         if told.is_some_and(|told| told != attempt) && !output.json {
-            eprintln!("— attempt {attempt} —");
+            note(&format!("— attempt {attempt} —"));
         }
         told = Some(attempt);
         let mut out = std::io::stdout().lock();
@@ -108,12 +108,13 @@ pub fn run(args: &LogsArgs, output: &Output, db: &Path) -> Result<()> {
                     }
                 })
             };
-            if result.is_err() {
-                // The reader went away, as `| head` does.
-                return Ok(());
+            if let Some(end) = ended(result) {
+                return end;
             }
         }
-        let _ = out.flush();
+        if let Some(end) = ended(out.flush()) {
+            return end;
+        }
         drop(out);
         let over = matches!(state.as_str(), "succeeded" | "failed" | "cancelled");
         if !args.follow || over || args.attempt.is_some() {
@@ -124,4 +125,13 @@ pub fn run(args: &LogsArgs, output: &Output, db: &Path) -> Result<()> {
         }
         watch.wait(Duration::from_millis(500));
     }
+}
+
+/// What following ends with when a piece could not be written: quietly when the reader went away, as `| head` does.
+fn ended(written: std::io::Result<()>) -> Option<Result<()>> {
+    let error = written.err()?;
+    Some(match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(Error::io("standard output", error)),
+    })
 }

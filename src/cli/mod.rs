@@ -4,6 +4,7 @@ mod args;
 pub mod artifact;
 pub mod ask;
 pub mod doctor;
+mod input;
 pub mod jobs;
 pub mod leaderboard;
 pub mod log;
@@ -22,6 +23,11 @@ pub use args::{Program, command, main};
 /// Quotes a text for a shell, when it needs it: what we print is meant to be pasted.
 pub fn quote(text: &str) -> String {
     shell_words::quote(text).into_owned()
+}
+
+/// Returns the words this program was called with, for the record.
+pub fn words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Returns how `mle` is called from here: by name when it is on the path, else by where it is.

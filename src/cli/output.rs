@@ -1,7 +1,8 @@
 //! What a verb prints: tables that fit the terminal, or JSON for programs.
 //!
 //! All text of the file goes through [`sanitize`] on its way to a terminal. Colours are used on a terminal only, and
-//! not when `NO_COLOR` is set. A reader that goes away (`mle … | head`) is no error.
+//! not when `NO_COLOR` is set. A reader that goes away (`mle … | head`) is no error; a full disk is. All of the command line
+//! prints through here: `println!` would panic in both cases.
 
 use std::io::{IsTerminal, Write};
 
@@ -181,6 +182,16 @@ impl Output {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// Says something on standard error: a warning, progress, an error. That nobody can be told stops no work.
+pub fn note(text: &str) {
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Returns a path as JSON: what is not UTF-8 in it is replaced, as JSON has no place for it.
+pub fn path_json(path: &std::path::Path) -> Value {
+    path.to_string_lossy().into()
 }
 
 /// Returns a row of a query as a JSON object. Of columns with one name the last counts.

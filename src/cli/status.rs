@@ -23,7 +23,7 @@ pub struct StatusArgs {
     #[arg(long, value_name = "STATE", value_parser = ["waiting", "queued", "running", "succeeded", "failed", "cancelled", "all"])]
     jobs: Option<String>,
     /// Rows at most
-    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 
@@ -72,7 +72,7 @@ pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
             return output.rows(&names, &rows);
         }
         if rows.is_empty() {
-            println!("no experiments yet; `mle run SPEC` makes one");
+            output.line("no experiments yet; `mle run SPEC` makes one")?;
         } else {
             output.rows(&names, &rows)?;
         }
@@ -81,19 +81,19 @@ pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
         if !counts.is_empty() {
             let text: Vec<String> =
                 counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
-            println!("jobs: {}", text.join(" · "));
+            output.line(&format!("jobs: {}", text.join(" · ")))?;
         }
         let (mut names, mut rows) = tx.table(WORKERS, [args.limit])?;
         names.pop();
         rows.iter_mut().for_each(mark_gone);
         if rows.is_empty() {
-            println!("no program is at work on this file");
+            output.line("no program is at work on this file")?;
         } else {
             output.rows(&names, &rows)?;
         }
         let (names, rows) = tx.table(FAILED, [id])?;
         if !rows.is_empty() {
-            println!("failed:");
+            output.line("failed:")?;
             output.rows(&names, &rows)?;
         }
         Ok(())

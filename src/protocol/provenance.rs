@@ -243,7 +243,7 @@ fn start(command: &mut Command) -> Running {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     let Ok(mut child) = command.spawn() else { return Running { output, group: None } };
     let group = libc::pid_t::try_from(child.id()).ok();
-    thread::spawn(move || {
+    let read = move || {
         let mut bytes = Vec::new();
         let read = match child.stdout.take() {
             Some(stdout) => stdout.take(KEPT_MAX_BYTES as u64).read_to_end(&mut bytes).is_ok(),
@@ -253,7 +253,9 @@ fn start(command: &mut Command) -> Running {
         let ended = child.wait().is_ok_and(|status| status.success());
         let kept = read && (ended || bytes.len() >= KEPT_MAX_BYTES);
         let _ = send.send(kept.then_some(bytes));
-    });
+    };
+    // Without a thread nothing is known of what it prints.
+    let _ = thread::Builder::new().spawn(read);
     Running { output, group }
 }
 

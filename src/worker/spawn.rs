@@ -221,7 +221,7 @@ extern "C" fn become_program(orders: *mut libc::c_void) -> libc::c_int {
     }
 }
 
-/// Returns the signals that this process catches, and SIGPIPE, which Rust programs ignore.
+/// Returns the signals that this process catches, and those our programs ignore: SIGPIPE and SIGXFSZ.
 fn caught() -> Vec<libc::c_int> {
     let is_caught = |signal: &libc::c_int| {
         let mut action = MaybeUninit::<libc::sigaction>::uninit();
@@ -231,7 +231,8 @@ fn caught() -> Vec<libc::c_int> {
                 && !matches!(action.assume_init().sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
         }
     };
-    (1..=libc::SIGRTMAX()).filter(|signal| *signal == libc::SIGPIPE || is_caught(signal)).collect()
+    let is_ignored = |signal: &libc::c_int| matches!(*signal, libc::SIGPIPE | libc::SIGXFSZ);
+    (1..=libc::SIGRTMAX()).filter(|signal| is_ignored(signal) || is_caught(signal)).collect()
 }
 
 fn c_string(text: &OsStr) -> io::Result<CString> {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use crate::cli::output::Output;
+use crate::cli::output::{Output, note, path_json};
 use crate::display::sanitize;
 use crate::error::{Error, Result};
 use crate::id::ExperimentId;
@@ -102,7 +102,7 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
     let db = db.map_or_else(|| default_db(args, &prepared.plan), Path::to_owned);
     for warning in &prepared.plan.warnings {
         if !output.json {
-            eprintln!("warning: {}", sanitize(warning));
+            note(&format!("warning: {}", sanitize(warning)));
         }
     }
     if args.dry_run {
@@ -116,7 +116,7 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
     if args.enqueue {
         return output.done(
             &format!("experiment {id} is stored in {}; nothing of it runs before a scheduler and a worker are there", db.display()),
-            &serde_json::json!({ "experiment": id, "db": db }),
+            &serde_json::json!({ "experiment": id, "db": path_json(&db) }),
         );
     }
     if args.detach {
@@ -143,9 +143,7 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
                     "is a directory, not a spec",
                 ));
             }
-            let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| Error::invalid(path.display().to_string(), "is not UTF-8 text"))?;
+            let text = super::input::document(path)?;
             let origin = path.display().to_string();
             // Our own specs mean paths from where they lie; the toolbox's from where one stands.
             let folder = match path.parent() {
@@ -215,7 +213,7 @@ fn add(db: &Path, prepared: &Prepared) -> Result<ExperimentId> {
             .map(|word| prepared.cwd.join(word))
             .find(|path| path.is_file() && path.extension().is_some()),
     };
-    let argv: Vec<String> = std::env::args().collect();
+    let argv = super::words();
     let provenance = Provenance::capture(&prepared.cwd, script.as_deref(), &argv);
     let mut new = NewExperiment::new(plan.name.clone(), kind_of(plan.kind));
     new.purpose.clone_from(&plan.purpose);
@@ -295,13 +293,13 @@ fn detach(db: &Path, id: ExperimentId, args: &RunArgs, output: &Output) -> Resul
         });
     }
     let child = command.spawn().map_err(|error| Error::io("mle", error))?;
-    if output.json {
-        println!("{}", serde_json::json!({ "experiment": id, "db": db, "pid": child.id() }));
-    } else {
-        println!("experiment {id} runs in the background (process {})", child.id());
-        println!("  mle status --db {}", super::quote(&db.display().to_string()));
-    }
-    Ok(())
+    let text = format!(
+        "experiment {id} runs in the background (process {})\n  mle status --db {}",
+        child.id(),
+        super::quote(&db.display().to_string())
+    );
+    let value = serde_json::json!({ "experiment": id, "db": path_json(db), "pid": child.id() });
+    output.done(&text, &value)
 }
 
 /// Returns whether an experiment went well enough for exit code 0.

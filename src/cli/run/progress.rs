@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::output::Output;
+use crate::cli::output::{Output, note};
 use crate::clock;
 use crate::display::number;
 use crate::error::Result;
@@ -130,14 +130,15 @@ impl<'a> Progress<'a> {
         self.last = Some(now.clone());
         let of = now.expected.map_or_else(|| "?".into(), |expected| expected.to_string());
         if self.output.json {
-            println!(
-                "{}",
-                serde_json::json!({ "state": now.state, "runs": now.runs, "ended": now.ended, "failed": now.failed,
+            // That nobody can be told stops no work; the end says whether standard output could be written.
+            let _ = self.output.line(
+                &serde_json::json!({ "state": now.state, "runs": now.runs, "ended": now.ended, "failed": now.failed,
                     "running": now.running, "expected": now.expected, "best": now.best, "metric": now.metric,
                     "elapsed_s": elapsed.as_secs_f64() })
+                .to_string(),
             );
         } else {
-            eprintln!("{}/{of} runs · {message}", now.ended);
+            note(&format!("{}/{of} runs · {message}", now.ended));
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::cli::output::Output;
+use crate::cli::output::{Output, note, path_json};
 use crate::cli::{own_name, quote};
 use crate::daemon::{self, SCHEDULER, SEARCHER};
 use crate::display::{json_number, leaves, number, sanitize};
@@ -57,16 +57,24 @@ pub(super) fn go_on(
         ..Options::default()
     };
     if !output.json {
-        eprintln!("experiment {id} {} in {} ({slots} at once)", plan.name, db.display());
+        let name = sanitize(&plan.name);
+        note(&format!("experiment {id} {name} in {} ({slots} at once)", db.display()));
     }
     let stop = daemon::stop_on_signals()?;
     let inner = worker::Stop::default();
     let result = std::thread::scope(|scope| {
-        let turns = scope.spawn(|| daemon::run(db, &[SCHEDULER, SEARCHER], &inner));
-        let jobs = scope.spawn(|| worker::run(db, &options, &inner));
+        // The scope waits for its threads, also when this one panics or cannot start the second.
+        let ending = Ending(&inner);
+        let thread = std::thread::Builder::new;
+        let turns = thread()
+            .spawn_scoped(scope, || daemon::run(db, &[SCHEDULER, SEARCHER], &inner))
+            .map_err(no_thread)?;
+        let jobs = thread()
+            .spawn_scoped(scope, || worker::run(db, &options, &inner))
+            .map_err(no_thread)?;
         let watched =
             watch(&mut store, db, id, output, &stop, || turns.is_finished() || jobs.is_finished());
-        inner.now.store(true, Ordering::Relaxed);
+        drop(ending);
         let join = |result: std::thread::Result<Result<()>>| {
             result
                 .unwrap_or_else(|_| Err(Error::Failed("a thread of this program panicked".into())))
@@ -82,6 +90,22 @@ pub(super) fn go_on(
     }
     result?;
     conclude(&mut store, db, id, &plan, output)
+}
+
+/// Asks the loops to stop when it goes, however it goes.
+struct Ending<'a>(&'a worker::Stop);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.now.store(true, Ordering::Relaxed);
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    let why = format!(
+        "{error}; allow more memory or processes (ulimit -v, ulimit -u), then `mle run --resume`"
+    );
+    Error::io("a thread cannot be started", std::io::Error::new(error.kind(), why))
 }
 
 /// Shows progress until the experiment is over, the user stops it, or a loop ended by itself.
@@ -106,7 +130,7 @@ fn watch(
         if stop.now.load(Ordering::Relaxed) || stop.preempt.load(Ordering::Relaxed) {
             progress.end();
             if !output.json {
-                eprintln!("stopping: jobs are asked to end …");
+                note("stopping: jobs are asked to end …");
             }
             store.write(|tx| lifecycle::pause(tx, id, "run"))?;
             return Ok(());
@@ -133,25 +157,30 @@ fn conclude(
     }
     let path = quote(&db.display().to_string());
     let places = store.read(|tx| report::leaderboard(tx, id, 10))?;
-    if output.json {
+    let said = if output.json {
         let board: Vec<serde_json::Value> = places.iter().map(place_json).collect();
-        output.json(&serde_json::json!({ "experiment": id, "db": db, "state": state.as_str(), "leaderboard": board }))?;
+        output.json(&serde_json::json!({ "experiment": id, "db": path_json(db), "state": state.as_str(), "leaderboard": board }))
     } else if state == State::Paused {
-        eprintln!("paused; go on with:\n  {} run --db {path} --resume", own_name());
+        note(&format!("paused; go on with:\n  {} run --db {path} --resume", own_name()));
+        Ok(())
     } else {
         for line in store.read(|tx| failures(tx, id))? {
-            eprintln!("{}", sanitize(&line));
+            note(&sanitize(&line));
         }
-        print_places(&places, plan, output)?;
-        println!("{state} in {}: everything is in {}", elapsed(store, id)?, db.display());
-        print_next(store, id, &path, places.is_empty())?;
-    }
+        print_places(&places, plan, output)
+            .and_then(|()| {
+                let took = elapsed(store, id)?;
+                output.line(&format!("{state} in {took}: everything is in {}", db.display()))
+            })
+            .and_then(|()| print_next(store, id, &path, places.is_empty(), output))
+    };
     let error = store.read(|tx| {
         tx.one("SELECT error FROM experiment WHERE id = ?1", [id], |row| {
             row.get::<_, Option<String>>(0)
         })
     })?;
-    verdict(state, error)
+    // How the experiment went matters more than that it could not be said.
+    verdict(state, error).and(said)
 }
 
 fn place_json(place: &Place) -> serde_json::Value {
@@ -214,26 +243,32 @@ fn print_places(places: &[Place], plan: &Plan, output: &Output) -> Result<()> {
     } else {
         String::new()
     };
-    println!("best {}: {}{of}", sanitize(&objective.metric), number(best.mean));
-    Ok(())
+    output.line(&format!("best {}: {}{of}", sanitize(&objective.metric), number(best.mean)))
 }
 
-fn print_next(store: &Store, id: ExperimentId, path: &str, plain: bool) -> Result<()> {
+fn print_next(
+    store: &Store,
+    id: ExperimentId,
+    path: &str,
+    plain: bool,
+    output: &Output,
+) -> Result<()> {
     let mle = own_name();
     if !plain {
-        println!(
+        return output.line(&format!(
             "next:\n  {mle} report {id} --db {path} --format html --out report.html\n  {mle} status {id} --db {path}\n  \
              {mle} sql --db {path} \"SELECT * FROM leaderboard\""
-        );
-        return Ok(());
+        ));
     }
     let job: Option<i64> = store.read(|tx| {
         tx.one("SELECT max(id) FROM job WHERE experiment_id = ?1", [id], |row| row.get(0))
     })?;
-    if let Some(job) = job {
-        println!("next:\n  {mle} logs {job} --db {path}\n  {mle} protocol show {id} --db {path}");
+    match job {
+        Some(job) => output.line(&format!(
+            "next:\n  {mle} logs {job} --db {path}\n  {mle} protocol show {id} --db {path}"
+        )),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn elapsed(store: &Store, id: ExperimentId) -> Result<String> {
@@ -280,31 +315,33 @@ pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
     if output.json {
         let text = serde_json::to_string_pretty(plan)
             .map_err(|error| Error::invalid("plan", error.to_string()))?;
-        println!("{text}");
-        return Ok(());
+        return output.line(&text);
     }
-    println!("{} would run in {}", plan.name, db.display());
+    output.line(&format!("{} would run in {}", plan.name, db.display()))?;
     match &plan.search {
         Some(search) => {
             let trials = search.trials.map_or_else(|| "all".into(), |trials| trials.to_string());
-            println!("  {} search: {trials} trials × {} seeds", search.strategy, plan.seeds.len());
+            let seeds = plan.seeds.len();
+            output
+                .line(&format!("  {} search: {trials} trials × {seeds} seeds", search.strategy))?;
             let space = crate::search::space::Space::parse(&search.space)?;
             for row in space.describe() {
-                println!("    {}: {} {}", row.name, row.kind, row.range);
+                output.line(&format!("    {}: {} {}", row.name, row.kind, row.range))?;
             }
         }
-        None => println!(
+        None => output.line(&format!(
             "  {} configs × {} seeds = {} runs",
             plan.configs.len(),
             plan.seeds.len(),
             plan.configs.len() * plan.seeds.len()
-        ),
+        ))?,
     }
     match &plan.launch {
-        Launch::Template(words) => println!("  command: {}", shell_words::join(words)),
+        Launch::Template(words) => {
+            output.line(&format!("  command: {}", sanitize(&shell_words::join(words))))
+        }
         Launch::Script { script, .. } => {
-            println!("  script: {script} -exp_dir … -config … -seed …")
+            output.line(&format!("  script: {} -exp_dir … -config … -seed …", sanitize(script)))
         }
     }
-    Ok(())
 }

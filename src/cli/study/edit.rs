@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{document, pairs, read_space};
 use crate::cli::ask::number;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, note};
 use crate::error::{Error, Result};
 use crate::id::StudyId;
 use crate::protocol;
@@ -206,7 +206,7 @@ pub(super) fn print_added(added: &Added, output: &Output) -> Result<()> {
         return output.json(&json!({"numbers": added.numbers, "left_out": left_out}));
     }
     for (at, why) in added.left_out.iter().take(5) {
-        eprintln!("left out point {at}: {}", crate::display::sanitize(why));
+        note(&format!("left out point {at}: {}", crate::display::sanitize(why)));
     }
     let left_out = match added.left_out.len() {
         0 => String::new(),

@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::edit::print_added;
-use crate::cli::output::Output;
+use crate::cli::input;
+use crate::cli::output::{Output, path_json};
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal, Provenance};
 use crate::search::space::nest;
@@ -91,7 +92,10 @@ pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
         n => format!(", left out {n} without a finite value"),
     };
     let text = format!("wrote {} trials to {}{more}", records.len(), out.display());
-    output.done(&text, &json!({"trials": records.len(), "left_out": left_out, "file": out}))
+    output.done(
+        &text,
+        &json!({"trials": records.len(), "left_out": left_out, "file": path_json(out)}),
+    )
 }
 
 /// What a file of another program holds.
@@ -109,7 +113,7 @@ fn read(file: &Path, name: Option<&str>) -> Result<Found> {
     if start[..size].starts_with(b"SQLite format 3") {
         return Ok(Found::Optuna(optuna::read(&Stranger::open(file)?, name)?));
     }
-    let text = std::fs::read_to_string(file).map_err(|error| Error::io(file, error))?;
+    let text = input::document(file)?;
     let origin = file.display().to_string();
     // Python writes NaN and Infinity, which are no JSON.
     let log = match spec::value(&text, &origin) {
@@ -153,7 +157,7 @@ pub(super) fn import(args: &Import, output: &Output, db: &Path) -> Result<()> {
         (_, false) => None,
     };
     let cwd = std::env::current_dir().unwrap_or_default();
-    let argv: Vec<String> = std::env::args().collect();
+    let argv = crate::cli::words();
     let provenance = Provenance::capture(&cwd, None, &argv);
     let how = if args.new { Open::Create } else { Open::Existing };
     let mut store = Store::open(db, how)?;
@@ -231,5 +235,5 @@ pub(super) fn configs(args: &Configs, output: &Output, db: &Path) -> Result<()> 
         std::fs::write(&path, text).map_err(|error| Error::io(&path, error))?;
     }
     let text = format!("wrote {} configs to {}", some.len(), args.out.display());
-    output.done(&text, &json!({"configs": some.len(), "folder": args.out}))
+    output.done(&text, &json!({"configs": some.len(), "folder": path_json(&args.out)}))
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::{Map, Value};
 
+use super::input;
 use super::output::Output;
 use crate::error::{Error, Result};
 use crate::search::space::Space;
@@ -115,9 +116,7 @@ fn document(text: &str) -> Result<Value> {
     if text.trim_start().starts_with(['{', '[']) {
         return spec::value(text, "the argument");
     }
-    let path = Path::new(text);
-    let content = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
-    spec::value(&content, text)
+    spec::value(&input::document(Path::new(text))?, text)
 }
 
 /// Reads `NAME=VALUE` texts; what is no JSON is a text.

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{pairs, read_space};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, path_json};
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal, Provenance};
 use crate::store::{Open, Store};
@@ -79,7 +79,7 @@ pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
         epoch_budget: args.epoch_budget,
     };
     let cwd = std::env::current_dir().unwrap_or_default();
-    let argv: Vec<String> = std::env::args().collect();
+    let argv = crate::cli::words();
     let provenance = Provenance::capture(&cwd, None, &argv);
     let who = protocol::user_name();
     let mut store = Store::open(db, Open::Create)?;
@@ -95,8 +95,7 @@ pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
         true => format!("study {} {} is in {}", summary.id, new.name, db.display()),
         false => format!("study {} {} was there already", summary.id, new.name),
     };
-    let value =
-        json!({"study": summary.id, "experiment": summary.experiment, "db": db, "new": is_new});
+    let value = json!({"study": summary.id, "experiment": summary.experiment, "db": path_json(db), "new": is_new});
     output.done(&crate::display::sanitize(&text), &value)
 }
 
