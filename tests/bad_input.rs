@@ -475,7 +475,10 @@ fn a_metric_that_is_never_logged_fails_its_run() {
     lab.write("s.yaml", "command: 'true'\nmetric: loss\n");
     lab.mle(&["run", "s.yaml"]).fails(1, "1 of 1 runs failed");
     let rows = lab.sql("s.db", "SELECT state, error FROM runs");
-    assert_eq!(rows, ["failed|its job succeeded and never logged the metric \"loss\"; it logged nothing"]);
+    assert_eq!(
+        rows,
+        ["failed|its job succeeded and never logged the metric \"loss\"; it logged nothing"]
+    );
 }
 
 const HOSTILE: [&str; 8] = [
