@@ -184,5 +184,7 @@ fn what_is_read_is_bounded_and_text() {
     child.stdin.take().unwrap().write_all(b"true\ntrue\n\xfe\n").unwrap();
     said(child.wait_with_output().unwrap()).fails(2, "line 3: is not UTF-8");
     assert_eq!(lab.sql("x.db", "SELECT count(*) FROM job"), ["1"]);
-    lab.mle(&["status", "--limit", "0", "--db", "x.db"]).fails(2, "--limit");
+    for verb in [&["status"][..], &["protocol", "list"], &["artifact", "list"]] {
+        lab.mle(&[verb, &["--limit", "0", "--db", "x.db"]].concat()).fails(2, "--limit");
+    }
 }

@@ -84,7 +84,7 @@ pub struct List {
     #[arg(long, value_name = "EXPERIMENT")]
     pub experiment: Option<String>,
     /// How many to show
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 

@@ -99,7 +99,7 @@ pub struct List {
     #[arg(long, value_name = "ID")]
     pub before: Option<i64>,
     /// How many to show
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 
