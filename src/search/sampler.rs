@@ -20,7 +20,7 @@ const BROKEN_MAX: u64 = 10_000;
 /// Draws that may repeat earlier points before we walk over what is left.
 const REPEATS_MAX: u64 = 64;
 /// Points a walk may look at.
-const WALK_MAX: u128 = 1_000_000;
+pub(crate) const WALK_MAX: u128 = 1_000_000;
 
 /// A source of points in the unit cube.
 pub(crate) trait Points {

@@ -2,13 +2,14 @@
 //!
 //! | request | reply |
 //! |---|---|
-//! | `{"op": "init", "protocol": 1, "space": …, "objectives": [{"name": …, "direction": "minimize"}], "budget": 100, "seed": 3, "workers": 1, "max_epoch": null, "epoch_budget": null, "options": {"algorithm": "auto", …}}` | `{"ok": true, "name": "auto"}` |
+//! | `{"op": "init", "protocol": 1, "space": …, "objectives": [{"name": …, "direction": "minimize"}], "budget": 100, "constraints": [], "seed": 3, "workers": 1, "max_epoch": null, "epoch_budget": null, "options": {"algorithm": "auto", …}}` | `{"ok": true, "name": "auto"}` |
 //! | `{"op": "ask", "n": 1}` | `{"trials": [{"id": 0, "params": {…}}]}`, each with `"epoch"` where the search has epochs, and `"from": {"id": …, "epoch": …}` if it starts from the checkpoint of another; fewer trials with `"wait": true` or `"exhausted": true` |
 //! | `{"op": "tell", "trials": [{"id": 0, "values": [0.31], "status": "ok"}]}` | `{"ok": true}`; `"status"` may be `failed` or `pruned`, `"curve"` has a number for each epoch |
 //! | `{"op": "quit"}` | none |
 //!
 //! Numbers that are no JSON numbers are written `null`, `"nan"`, `"inf"` or `"-inf"`. A request that cannot be met is
-//! answered `{"error": …}` and changes nothing.
+//! answered `{"error": …}` and changes nothing; so is a line that is no UTF-8 text or no JSON object, and an `init` with
+//! a key that it does not have.
 
 use std::io::{BufRead, Write};
 
@@ -24,14 +25,22 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`std::io::Error`] when a line cannot be read or written.
-pub fn serve(input: impl BufRead, mut output: impl Write) -> std::io::Result<()> {
+pub fn serve(mut input: impl BufRead, mut output: impl Write) -> std::io::Result<()> {
     let mut session: Option<Session> = None;
-    for line in input.lines() {
-        let line = line?;
-        if line.trim().is_empty() {
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if input.read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        if bytes.trim_ascii().is_empty() {
             continue;
         }
-        let reply = match answer(&mut session, &line) {
+        let answered = match std::str::from_utf8(&bytes) {
+            Ok(line) => answer(&mut session, line),
+            Err(_) => Err(Error::invalid("request", "is not UTF-8 text")),
+        };
+        let reply = match answered {
             Ok(Some(reply)) => reply,
             Ok(None) => break,
             Err(error) => {
@@ -75,8 +84,31 @@ fn answer(session: &mut Option<Session>, line: &str) -> Result<Option<Value>> {
     }
 }
 
+/// What a request to begin may have.
+const INIT_KEYS: [&str; 11] = [
+    "op",
+    "protocol",
+    "space",
+    "constraints",
+    "objectives",
+    "budget",
+    "seed",
+    "workers",
+    "max_epoch",
+    "epoch_budget",
+    "options",
+];
+
 impl Session {
     fn new(request: &Map<String, Value>) -> Result<(String, Session)> {
+        if let Some(key) = request.keys().find(|key| !INIT_KEYS.contains(&key.as_str())) {
+            let error = crate::words::unknown("a key of init", key, &INIT_KEYS);
+            return Err(match key.as_str() {
+                "strategy" | "name" => error.with_hint("a strategy is named by options.algorithm"),
+                "settings" => error.with_hint("the settings of a strategy stand in options"),
+                _ => error,
+            });
+        }
         if let Some(other) = request.get("protocol").filter(|version| **version != json!(1)) {
             return Err(Error::invalid("protocol", format!("{other} is not known, 1 is")));
         }
@@ -235,4 +267,46 @@ fn texts(request: &Map<String, Value>, key: &str) -> Result<Vec<String>> {
         Some(_) => None,
     };
     list.ok_or_else(|| Error::invalid(key, "is no list of texts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replies(requests: &[u8]) -> Vec<Value> {
+        let mut output = Vec::new();
+        serve(requests, &mut output).expect("memory can be read and written");
+        let text = String::from_utf8(output).expect("replies are texts");
+        text.lines().map(|line| serde_json::from_str(line).expect("replies are JSON")).collect()
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_is_answered_and_the_next_one_is_heard() {
+        let init = br#"{"op": "init", "space": {"x": [1, 2]}}"#;
+        let replies = replies(&[b"\xff\xfe{}\n".as_slice(), init, b"\n{\"op\": \"ask\"}"].concat());
+        assert_eq!(replies.len(), 3);
+        assert_eq!(replies[0]["error"], "request: is not UTF-8 text");
+        assert_eq!(replies[1]["ok"], true);
+        assert_eq!(replies[2]["trials"][0]["id"], 0);
+    }
+
+    #[test]
+    fn an_init_with_a_key_it_does_not_have_is_refused() {
+        for (key, told) in [
+            ("budjet", "did you mean \"budget\"?"),
+            ("strategy", "options.algorithm"),
+            ("settings", "stand in options"),
+        ] {
+            let mut request = json!({"op": "init", "space": {"x": [1, 2]}});
+            request[key] = json!(3);
+            let reply = &replies(request.to_string().as_bytes())[0]["error"];
+            let error = reply.as_str().unwrap_or_default();
+            assert!(error.contains(key) && error.contains(told), "{reply}");
+        }
+        let whole = br#"{"op": "init", "protocol": 1, "space": {"params": [{"name": "x", "type": "real",
+            "low": 0, "high": 1}], "conditions": []}, "objectives": [{"name": "y0", "direction": "minimize"}],
+            "budget": 100, "max_epoch": null, "epoch_budget": null, "seed": 3, "workers": 1, "options": {}}"#;
+        let line: Vec<u8> = whole.iter().copied().filter(|byte| *byte != b'\n').collect();
+        assert_eq!(replies(&line)[0]["ok"], true);
+    }
 }

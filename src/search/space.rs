@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::domain::{Domain, same};
 use super::expression::Expression;
 use super::parse;
+use super::sampler::WALK_MAX;
 use super::tree::{Axis, Tree};
 use crate::error::did_you_mean;
 use crate::{Error, Result};
@@ -76,7 +77,8 @@ impl Space {
     /// A constraint that mentions an inactive parameter counts as met.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an expression that cannot be read or that no point can be tested with.
+    /// [`Error::Invalid`] for an expression that cannot be read or that no point can be tested with, and for a finite
+    /// space no point of which meets them.
     pub fn with_constraints(mut self, constraints: Vec<String>) -> Result<Space> {
         let names: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
         let parsed = constraints
@@ -85,8 +87,27 @@ impl Space {
             .collect::<Result<Vec<_>>>()?;
         self.constraints.extend(parsed);
         let middle = self.decode(&vec![0.5; self.dimensions()]);
-        self.allows(&middle)?;
+        if !self.allows(&middle)? {
+            self.refuse_if_empty()?;
+        }
         Ok(self)
+    }
+
+    /// Refuses a finite space no point of which meets the constraints; of one too large to be walked nothing is said.
+    fn refuse_if_empty(&self) -> Result<()> {
+        let Some(mut tree) = self.tree() else { return Ok(()) };
+        let Some(size) = tree.size().filter(|size| *size <= WALK_MAX) else { return Ok(()) };
+        for index in 0..size {
+            // A point that cannot be tested says why when it is proposed.
+            if !matches!(self.allows(&tree.point(index, self)), Ok(false)) {
+                return Ok(());
+            }
+        }
+        Err(Error::invalid(
+            "constraints",
+            format!("none of the {size} points of the space meets them all"),
+        )
+        .with_hint("loosen the constraints or widen the space to where they hold"))
     }
 
     /// Returns the parameters in the order they were written.

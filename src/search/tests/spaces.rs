@@ -311,3 +311,11 @@ proptest! {
         let _ = finite().with_constraints(vec![text]);
     }
 }
+
+#[test]
+fn a_finite_space_that_no_point_of_meets_the_constraints_is_refused() {
+    let space = || Space::parse(&json!({"x": [1, 2], "y": [1, 2, 3]})).unwrap();
+    let error = space().with_constraints(vec!["x + y > 5".into()]).unwrap_err();
+    assert_eq!(error.to_string(), "constraints: none of the 6 points of the space meets them all");
+    assert!(space().with_constraints(vec!["x + y > 4".into()]).is_ok());
+}
