@@ -182,13 +182,13 @@ impl Error {
             }
             Error::SchemaTooNew { .. } => Some("upgrade mle to open this file".into()),
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("free some disk space and run the same command again: nothing half-written was kept".into())
+                Some("free some disk space before you go on: nothing half-written was kept".into())
             }
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
                 Some("copy the file to a disk that can be written".into())
             }
             Error::Sqlite { code, .. } if code & 0xff == rusqlite::ffi::SQLITE_FULL => {
-                Some("free some disk space and run the same command again: nothing half-written was kept".into())
+                Some("free some disk space before you go on: nothing half-written was kept".into())
             }
             Error::Sqlite { code, .. } if is_damage(*code) => Some(
                 "the file is damaged: restore a copy; `sqlite3 FILE .recover` may save what is left".into(),

@@ -122,7 +122,28 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
     if args.detach {
         return detach(&db, id, args, output);
     }
-    work::go_on(&db, id, args.workers, output)
+    let result = work::go_on(&db, id, args.workers, output);
+    if let Err(error) = &result
+        && error.exit_code() == crate::error::exit::SYSTEM
+        && !output.json
+    {
+        eprintln!("{}", after_failure(&db, id));
+    }
+    result
+}
+
+/// What to do with an experiment that is stored when the system refused to go on with it: the same command again would
+/// make a second one.
+fn after_failure(db: &Path, id: ExperimentId) -> String {
+    let state = Store::open(db, Open::ReadOnly)
+        .and_then(|store| store.read(|tx| protocol::state(tx, id)))
+        .unwrap_or(State::Running);
+    let (mle, path) = (super::own_name(), super::quote(&db.display().to_string()));
+    if state.is_end() {
+        format!("experiment {id} is {state} and stored:\n  {mle} status --db {path}")
+    } else {
+        format!("experiment {id} is stored; go on with it by:\n  {mle} run --db {path} --resume")
+    }
 }
 
 fn prepare(args: &RunArgs) -> Result<Prepared> {
