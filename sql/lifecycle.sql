@@ -102,3 +102,12 @@ SELECT EXISTS (
                       AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
                       AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id
                                       AND r.state IN ('waiting', 'running')))))
+
+-- name: run_of_success
+-- The run of a job that succeeded.
+SELECT r.id, r.state, r.error FROM job j JOIN run r ON r.id = j.run_id WHERE j.id = :job AND j.state = 'succeeded'
+
+-- name: last_stderr
+-- The end of what a job's last attempt printed on its stderr, the last piece first.
+SELECT o.bytes FROM job j JOIN output o ON o.job_id = j.id AND o.attempt = j.attempt AND o.stream = 'stderr'
+WHERE j.id = :job ORDER BY o.offset DESC LIMIT 2

@@ -12,6 +12,7 @@ mod many_workers;
 mod outputs_can_fail;
 mod programs_cooperate;
 mod readme_works;
+mod said_is_kept;
 mod searches_are_analysed;
 mod searches_are_exchanged;
 mod searches_with_epochs;

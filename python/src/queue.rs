@@ -197,7 +197,7 @@ impl Db {
 
     /// Says why a job is not running or how it stands: pairs of a reason and a remedy.
     fn explain_job(&self, py: Python<'_>, job: i64) -> PyResult<Vec<(String, Option<String>)>> {
-        let reasons = self.read(py, |tx| queue::explain(tx, JobId(job)))?;
+        let reasons = self.read(py, |tx| lifecycle::explain(tx, JobId(job)))?;
         Ok(reasons.into_iter().map(|reason| (reason.text, reason.remedy)).collect())
     }
 

@@ -273,7 +273,7 @@ fn change(
 /// [`Error::NotFound`].
 pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
     let store = Store::open(db, Open::ReadOnly)?;
-    let reasons = store.read(|tx| queue::explain(tx, JobId(args.job)))?;
+    let reasons = store.read(|tx| lifecycle::explain(tx, JobId(args.job)))?;
     if output.json {
         let rows: Vec<Vec<SqlValue>> = reasons
             .into_iter()

@@ -5,11 +5,13 @@
 
 mod curve;
 mod experiment;
+mod explain;
 mod judge;
 mod said;
 mod search;
 
 pub use experiment::{cancel, pause, plan_experiment, resume, schedule, schedule_due};
+pub use explain::explain;
 pub use said::{Files, Points, Said, gather, gather_folder, keep_files, keep_said};
 pub use search::{search, search_due};
 

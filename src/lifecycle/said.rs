@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::artifact::{self, ArtifactKind, NewArtifact, Owner, Role, Rules};
 use crate::blob::{INSIDE_MAX_BYTES, Prepared};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metric::{self, Appended, Appender, Update, Value};
 use crate::queue::Claimed;
 use crate::store::WriteTx;
-use crate::worker::line::{Line, LineValue};
+use crate::worker::line::{Line, LineValue, Remarks};
 
 /// Files of a scratch folder beyond this many are left out.
 const FILES_MAX: usize = 1_000;
@@ -59,10 +59,24 @@ struct About {
 #[derive(Default)]
 pub struct Files(Vec<(About, Prepared)>);
 
-/// Prepares what was said: reads and compresses the files it names. Those that cannot be read are left out.
-pub fn gather(lines: &[(i64, Line)], cwd: Option<&Path>) -> Said {
+/// Prepares what was said: reads and compresses the files it names. Those that cannot be read are left out, and what has
+/// no place; both are remarked.
+pub fn gather(
+    claimed: &Claimed,
+    lines: &[(i64, Line)],
+    cwd: Option<&Path>,
+    remarks: &mut Remarks,
+) -> Said {
     let mut said = Said::default();
     for (at_ms, line) in lines {
+        let has_place = match line {
+            Line::Update { .. } => claimed.run.is_some(),
+            Line::Artifact { .. } => claimed.run.is_some() || claimed.experiment.is_some(),
+        };
+        if !has_place {
+            remarks.add(|| "the job belongs to no run, so this was only kept as its output".into());
+            continue;
+        }
         match line {
             Line::Update { step, values } => said.updates.push(Update {
                 step: *step,
@@ -85,16 +99,27 @@ pub fn gather(lines: &[(i64, Line)], cwd: Option<&Path>) -> Said {
                     full.file_name()
                         .map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned())
                 });
-                if let Ok(prepared) = Prepared::from_file(&full, INSIDE_MAX_BYTES) {
-                    let about = About {
-                        name,
-                        kind: kind.parse().unwrap_or(ArtifactKind::File),
-                        role: role.as_deref().and_then(|role| role.parse().ok()),
-                        step: *step,
-                        value: *value,
-                    };
-                    said.files.0.push((about, prepared));
-                }
+                let prepared = match Prepared::from_file(&full, INSIDE_MAX_BYTES) {
+                    Ok(prepared) => prepared,
+                    Err(error) => {
+                        remarks.add(|| format!("artifact {error}"));
+                        continue;
+                    }
+                };
+                let kind = kind.parse().unwrap_or_else(|error: Error| {
+                    remarks.add(|| format!("artifact {name}: {error}; it was kept as a file"));
+                    ArtifactKind::File
+                });
+                let role = role.as_deref().and_then(|role| {
+                    role.parse()
+                        .map_err(|error: Error| {
+                            remarks
+                                .add(|| format!("artifact {name}: {error}; it was kept without"));
+                        })
+                        .ok()
+                });
+                let about = About { name, kind, role, step: *step, value: *value };
+                said.files.0.push((about, prepared));
             }
         }
     }
@@ -134,7 +159,7 @@ pub fn gather_folder(folder: &Path) -> Files {
     files
 }
 
-/// Keeps what was said.
+/// Keeps what was said; what does not fit its series is remarked.
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
@@ -143,6 +168,7 @@ pub fn keep_said(
     claimed: &Claimed,
     points: &mut Points,
     said: &Said,
+    remarks: &mut Remarks,
 ) -> Result<()> {
     if let (Some(appender), Some(run), Some(first)) =
         (&mut points.appender, claimed.run, said.updates.first())
@@ -156,6 +182,9 @@ pub fn keep_said(
         }
         if appender.append(tx, &said.updates)? == Appended::LeaseLost {
             return Ok(());
+        }
+        for (why, n) in appender.take_refused_counts() {
+            remarks.add_many(n, || why);
         }
     }
     keep_files(tx, claimed, &said.files)

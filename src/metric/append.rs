@@ -58,7 +58,7 @@ pub struct Appender {
     places: Vec<u32>,
     /// Run, stream, and its length after our last batch.
     seen: Option<(i64, i64, i64)>,
-    refused: Vec<String>,
+    refused: Vec<(String, u64)>,
     rows: Rows,
     ticks: Vec<(i64, i64)>,
     points: Vec<(i64, f64)>,
@@ -116,6 +116,11 @@ impl Appender {
 
     /// Returns why values were left out since the last call, once for each name and reason.
     pub fn take_refused(&mut self) -> Vec<String> {
+        self.take_refused_counts().into_iter().map(|(why, _)| why).collect()
+    }
+
+    /// As [`Appender::take_refused`], each with how many values it was the reason for.
+    pub fn take_refused_counts(&mut self) -> Vec<(String, u64)> {
         std::mem::take(&mut self.refused)
     }
 
@@ -315,7 +320,8 @@ impl Appender {
             return match error {
                 Some(error) if !self.lenient => Err(error),
                 error => {
-                    refuse(&mut self.refused, error.map(|error| error.to_string()));
+                    let n = slot.pending.len().max(1) as u64;
+                    refuse(&mut self.refused, error.map(|error| error.to_string()), n);
                     Ok(None)
                 }
             };
@@ -495,7 +501,7 @@ impl Appender {
                 if !self.lenient {
                     return Err(error);
                 }
-                refuse(&mut self.refused, Some(error.to_string()));
+                refuse(&mut self.refused, Some(error.to_string()), 1);
                 return Ok(());
             }
         };
@@ -510,11 +516,11 @@ impl Appender {
     }
 }
 
-fn refuse(refused: &mut Vec<String>, why: Option<String>) {
-    if let Some(why) = why
-        && refused.len() < 100
-        && !refused.contains(&why)
-    {
-        refused.push(why);
+fn refuse(refused: &mut Vec<(String, u64)>, why: Option<String>, n: u64) {
+    let Some(why) = why else { return };
+    match refused.iter().position(|(before, _)| *before == why) {
+        Some(at) => refused[at].1 += n,
+        None if refused.len() < 100 => refused.push((why, n)),
+        None => {}
     }
 }

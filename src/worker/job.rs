@@ -11,7 +11,6 @@ use super::line::{self, Line};
 use super::output::Capture;
 use super::spawn::{Child, Request, Spawner};
 use crate::clock;
-use crate::display;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::queue::{AttemptState, Claimed, Ending, JobSettings};
@@ -47,7 +46,7 @@ pub(super) struct Job {
     pub stdout: Capture,
     pub stderr: Capture,
     pub said: Vec<(i64, Line)>,
-    unread: Unread,
+    pub reader: line::Reader,
     pub scratch: Option<tempfile::TempDir>,
     pub cwd: Option<PathBuf>,
     /// Why we are stopping it, and when it is killed.
@@ -103,7 +102,7 @@ impl Job {
                     stdout: Capture::default(),
                     stderr: Capture::default(),
                     said: Vec::new(),
-                    unread: Unread::default(),
+                    reader: line::Reader::default(),
                     scratch,
                     cwd,
                     stopping: None,
@@ -242,8 +241,8 @@ impl Job {
     /// Reads what the pipes hold, at most a few pieces, so that no job starves the others.
     pub fn read(&mut self) {
         let now = clock::now_ms();
-        let (said, unread) = (&mut self.said, &mut self.unread);
-        let mut on_line = |bytes: &[u8]| hear(bytes, now, said, unread);
+        let (said, reader) = (&mut self.said, &mut self.reader);
+        let mut on_line = |bytes: &[u8]| hear(bytes, now, said, reader);
         if drain(&mut self.pipes.0, &mut self.stdout, &mut self.stdout_tail, &mut on_line) {
             self.pipes.0 = None;
         }
@@ -307,25 +306,20 @@ impl Job {
         }
     }
 
-    /// What its writer should know of the lines that were meant for us; it stands at the end of its stderr.
-    fn remark(&self) -> Option<String> {
-        let Unread { n, first } = &self.unread;
-        match n {
-            0 => None,
-            1 => {
-                Some(format!("a line after `::mle` is no JSON object and was not logged: {first}"))
-            }
-            n => Some(format!(
-                "{n} lines after `::mle` are no JSON objects and were not logged, the first: {first}"
-            )),
+    /// Says at the end of its stderr what of what it said was not kept as it stands.
+    pub fn remark(&mut self) {
+        if let Some(remark) = self.reader.remarks.text() {
+            let apart =
+                if self.stderr_tail.last().is_none_or(|byte| *byte == b'\n') { "" } else { "\n" };
+            self.stderr.take(format!("{apart}mle: {remark}\n").as_bytes(), &mut |_| {});
         }
     }
 
     /// Ends an attempt whose process has ended and whose group was killed: reads the rest of its pipes, reaps it.
     pub fn finish(mut self) -> Finished {
-        let (said, unread) = (&mut self.said, &mut self.unread);
+        let (said, reader) = (&mut self.said, &mut self.reader);
         let now = clock::now_ms();
-        let mut on_line = |bytes: &[u8]| hear(bytes, now, said, unread);
+        let mut on_line = |bytes: &[u8]| hear(bytes, now, said, reader);
         while !drain(&mut self.pipes.0, &mut self.stdout, &mut self.stdout_tail, &mut on_line)
             && more(self.pipes.0.as_ref())
         {}
@@ -334,11 +328,9 @@ impl Job {
         {}
         self.stdout.finish(&mut on_line);
         self.stderr.finish(&mut |_| {});
-        if let Some(remark) = self.remark() {
-            let apart =
-                if self.stderr_tail.last().is_none_or(|byte| *byte == b'\n') { "" } else { "\n" };
-            self.stderr.take(format!("{apart}mle: {remark}\n").as_bytes(), &mut |_| {});
-        }
+        self.reader.remarks.add_many(self.stdout.too_long, || {
+            "a line of more than 1 MiB is not read; name a file in an artifact line instead".into()
+        });
         let exit = process::reap(self.pid);
         let (code, signal) = (exit.and_then(|exit| exit.code), exit.and_then(|exit| exit.signal));
         let (state, error) = match &self.stopping {
@@ -383,23 +375,9 @@ impl Job {
     }
 }
 
-/// Lines after `::mle` that say nothing: how many, and the first.
-#[derive(Debug, Default)]
-pub(super) struct Unread {
-    n: u32,
-    first: String,
-}
-
 /// Takes what stands after `::mle ` in a line of output.
-fn hear(bytes: &[u8], now_ms: i64, said: &mut Vec<(i64, Line)>, unread: &mut Unread) {
-    if let Some(line) = line::parse(bytes) {
-        said.push((now_ms, line));
-        return;
-    }
-    if unread.n == 0 {
-        unread.first = display::shorten(&String::from_utf8_lossy(bytes), 100).into_owned();
-    }
-    unread.n = unread.n.saturating_add(1);
+fn hear(bytes: &[u8], now_ms: i64, said: &mut Vec<(i64, Line)>, reader: &mut line::Reader) {
+    said.extend(reader.read(bytes).map(|line| (now_ms, line)));
 }
 
 /// Reads up to four buffers; returns whether the stream is over.

@@ -318,7 +318,10 @@ impl Worker {
             .iter_mut()
             .map(|finished| &mut finished.job)
             .chain(&mut self.live)
-            .map(|job| lifecycle::gather(&job.said, job.cwd.as_deref()))
+            .map(|job| {
+                let remarks = &mut job.reader.remarks;
+                lifecycle::gather(&job.claimed, &job.said, job.cwd.as_deref(), remarks)
+            })
             .collect();
         let mut leftovers = Vec::new();
         for finished in &self.ended {
@@ -338,7 +341,8 @@ impl Worker {
                 let points = points
                     .entry((job.claimed.job, job.claimed.attempt))
                     .or_insert_with(|| Points::new(&job.claimed));
-                record(tx, job, points, said)?;
+                record(tx, job, points, said, true)?;
+                finished.ending.stderr_bytes = job.stderr.total;
                 if let Some(files) = leftover {
                     lifecycle::keep_files(tx, &job.claimed, files)?;
                 }
@@ -359,7 +363,7 @@ impl Worker {
                 let points = points
                     .entry((job.claimed.job, job.claimed.attempt))
                     .or_insert_with(|| Points::new(&job.claimed));
-                record(tx, job, points, said)?;
+                record(tx, job, points, said, false)?;
             }
             if keep {
                 queue::keep(tx, id, lease_ms)?;
@@ -644,18 +648,25 @@ fn record(
     job: &mut Job,
     points: &mut Points,
     said: Option<&lifecycle::Said>,
+    is_over: bool,
 ) -> Result<()> {
     if job.lost {
         return Ok(());
     }
-    let claimed = &job.claimed;
     if !job.start_recorded {
-        job.start_recorded = lifecycle::begin(tx, claimed, job.pid, job.started_at_ms)?;
+        job.start_recorded = lifecycle::begin(tx, &job.claimed, job.pid, job.started_at_ms)?;
         if !job.start_recorded {
             job.lost = true;
             return Ok(());
         }
     }
+    if let Some(said) = said {
+        lifecycle::keep_said(tx, &job.claimed, points, said, &mut job.reader.remarks)?;
+    }
+    if is_over {
+        job.remark();
+    }
+    let claimed = &job.claimed;
     for (stream, capture) in [("stdout", &mut job.stdout), ("stderr", &mut job.stderr)] {
         for piece in capture.pieces() {
             queue::add_output(
@@ -670,9 +681,6 @@ fn record(
                 queue::drop_output(tx, claimed.job, claimed.attempt, stream, from, to)?;
             }
         }
-    }
-    if let Some(said) = said {
-        lifecycle::keep_said(tx, claimed, points, said)?;
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ pub(super) struct Capture {
     stored_to: i64,
     line: Vec<u8>,
     line_too_long: bool,
+    /// Lines that start with `::mle ` and are too long to be read.
+    pub too_long: u64,
 }
 
 /// A piece to store, and what to drop when it is.
@@ -61,17 +63,21 @@ impl Capture {
     fn add_to_line(&mut self, bytes: &[u8]) {
         if self.line.len() + bytes.len() > LINE_MAX {
             self.line_too_long = true;
-            self.line.truncate(4096);
+            // Its beginning says whether it was meant for us.
+            self.line.extend_from_slice(&bytes[..bytes.len().min(64)]);
+            self.line.truncate(64);
         } else if !self.line_too_long {
             self.line.extend_from_slice(bytes);
         }
     }
 
     fn end_line(&mut self, on_line: &mut dyn FnMut(&[u8])) {
-        if !self.line_too_long
-            && let Some(rest) = self.line.trim_ascii_start().strip_prefix(b"::mle ")
-        {
-            on_line(rest);
+        if let Some(rest) = self.line.trim_ascii_start().strip_prefix(b"::mle ") {
+            if self.line_too_long {
+                self.too_long += 1;
+            } else {
+                on_line(rest);
+            }
         }
         self.line.clear();
         self.line_too_long = false;
@@ -124,6 +130,17 @@ mod tests {
         }
         capture.finish(&mut |line| lines.push(line.to_vec()));
         assert_eq!(lines, [b"{\"a\": 1}".to_vec(), b"2".to_vec()]);
+    }
+
+    #[test]
+    fn a_marked_line_that_is_too_long_is_counted() {
+        let mut capture = Capture::default();
+        let long = "a".repeat(LINE_MAX);
+        for part in ["::mle ", &long, "\n", &long, "b\n::mle ok\n::mle ", &long] {
+            capture.take(part.as_bytes(), &mut |line| assert_eq!(line, b"ok"));
+        }
+        capture.finish(&mut |_| panic!("the last line is too long"));
+        assert_eq!(capture.too_long, 2);
     }
 
     #[test]
