@@ -3,6 +3,7 @@
 mod progress;
 mod work;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -127,7 +128,8 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
         && error.exit_code() == crate::error::exit::SYSTEM
         && !output.json
     {
-        eprintln!("{}", after_failure(&db, id));
+        // Its reader may be gone: then there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{}", after_failure(&db, id));
     }
     result
 }
