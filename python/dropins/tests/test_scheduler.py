@@ -289,11 +289,13 @@ def test_s24_jobs_of_a_killed_queue_are_joined(lab):
 def test_ctrl_c_cancels_the_jobs(lab):
     (lab / "slow.py").write_text("import time\nopen('started', 'w')\ntime.sleep(1000)\n")
     text = "from mle_scheduler import MLEQueue; MLEQueue('local', 'slow.py', {}, ['a.json', 'b.json'], 'out', max_running_jobs=1).run()"
-    driver = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+    # Whoever started the tests in the background has taught their children to ignore Ctrl-C.
+    heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    driver = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL, preexec_fn=heeding)
     while not os.path.exists("started"):
         assert driver.poll() is None
     driver.send_signal(signal.SIGINT)
-    assert driver.wait() != 0
+    assert driver.wait(120) != 0
     db = mle.open("out/mle.db")
     assert db.jobs()["state"] == ["cancelled", "cancelled"] and db.experiments()["state"] == ["cancelled"]
 
