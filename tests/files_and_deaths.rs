@@ -34,3 +34,22 @@ fn what_cleared_its_environment_and_left_its_group_ends_with_the_last_job() {
     let pid: u32 = lab.read("hidden").trim().parse().unwrap();
     wait_until("the hidden process to go", || mle::process::start_of(pid).is_none());
 }
+
+#[test]
+fn what_was_there_before_the_worker_is_left_alone() {
+    let lab = Lab::new();
+    let mle = crate::lab::program("mle");
+    let line =
+        format!("sleep 300 & echo $! > before; exec '{}' run --db d.db -- true", mle.display());
+    let status = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(lab.path("."))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let pid: u32 = lab.read("before").trim().parse().unwrap();
+    assert!(mle::process::start_of(pid).is_some());
+    mle::process::signal(pid, libc::SIGKILL);
+}

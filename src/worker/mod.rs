@@ -6,16 +6,17 @@
 
 mod job;
 pub mod line;
+mod options;
 mod output;
 mod spawn;
 mod watch;
 
 pub use job::Inputs;
+pub use options::{Options, Stop};
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::clock;
@@ -26,47 +27,6 @@ use crate::process::{self, Guard};
 use crate::queue::{self, AttemptState, Claimed, Ended, Ending, NewWorker, Room, Want, WorkerKind};
 use crate::store::{Open, Store, Watch, WriteTx};
 use job::{Finished, Job, Place};
-
-/// How a worker works.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Jobs at once; the number of cores when absent.
-    pub slots: Option<u32>,
-    /// Cores to give; those of the machine (or the slots, when more) when absent.
-    pub cores: Option<u32>,
-    /// Memory to give [MiB]; that of the machine when absent.
-    pub memory_mib: Option<u64>,
-    /// How long a lease lasts without renewal [ms].
-    pub lease_ms: i64,
-    /// Leave after so long without work [ms]; stay when absent.
-    pub idle_ms: Option<i64>,
-    /// Which program this is.
-    pub kind: WorkerKind,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            slots: None,
-            cores: None,
-            memory_mib: None,
-            lease_ms: 30_000,
-            idle_ms: None,
-            kind: WorkerKind::Worker,
-        }
-    }
-}
-
-/// What others may ask of a running worker.
-#[derive(Debug, Clone, Default)]
-pub struct Stop {
-    /// Leave: stop the jobs, give them back, end.
-    pub now: Arc<AtomicBool>,
-    /// The machine is about to be taken away: warn the jobs first (SIGUSR2), then leave.
-    pub preempt: Arc<AtomicBool>,
-    /// Leave once nothing is queued, running or due.
-    pub when_dry: Arc<AtomicBool>,
-}
 
 const AHEAD_MAX: usize = 16;
 /// Ends of short jobs are recorded when there are so many: before what was claimed ahead runs out.
@@ -122,6 +82,8 @@ struct Worker {
     seen_version: Option<i64>,
     next_due_ms: Option<i64>,
     suspects: HashSet<u32>,
+    /// Children this process had before it was a worker: no job's.
+    strangers: HashSet<u32>,
     cancel_version: Option<i64>,
     last_look: Instant,
     look_due: bool,
@@ -142,6 +104,7 @@ impl Worker {
         };
         let spawner = spawn::Spawner::new().map_err(|error| Error::io("/dev/null", error))?;
         clear_host(&mut store)?;
+        let strangers = process::children().into_iter().collect();
         process::adopt_orphans();
         let (id, uid) = store.write(|tx| {
             queue::register(
@@ -184,6 +147,7 @@ impl Worker {
             seen_version: None,
             next_due_ms: None,
             suspects: HashSet::new(),
+            strangers,
             cancel_version: None,
             last_look: now,
             look_due: false,

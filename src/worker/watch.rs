@@ -30,8 +30,10 @@ impl Worker {
         let mut again = false;
         let live: HashSet<u32> = self.live.iter().map(|job| job.pid).collect();
         let guard = self.guard.as_ref().map_or(0, Guard::pid);
+        // The first process of a container is given everybody's orphans.
+        let adopts_jobs_only = std::process::id() != 1;
         for pid in process::children() {
-            if live.contains(&pid) || pid == guard {
+            if live.contains(&pid) || pid == guard || self.strangers.contains(&pid) {
                 continue;
             }
             let ours = process::variable_of(pid, process::WORKER_VARIABLE)
@@ -59,7 +61,7 @@ impl Worker {
             } else if process::is_ending(pid) {
                 // Whose it was cannot be seen any more; what it started is ours to look at once it is gone.
                 again = true;
-            } else if self.live.is_empty() && process::start_of(pid).is_some() {
+            } else if self.live.is_empty() && adopts_jobs_only && process::start_of(pid).is_some() {
                 // It cleared its environment; no job is at work, so it is left from one that is over.
                 process::signal(pid, libc::SIGKILL);
                 again = true;
