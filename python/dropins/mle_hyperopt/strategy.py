@@ -604,3 +604,33 @@ def _set_engine_state(generator, state):
 
     keys = np.array(state["keys"], dtype="uint32")
     generator.set_state((state["kind"], keys, state["at"], state["has_gauss"], state["gauss"]))
+
+
+class QuietStrategy(Strategy):
+    """A strategy that prints nothing unless it is asked to: all that have names."""
+
+    def __init__(
+        self,
+        real=None,
+        integer=None,
+        categorical=None,
+        search_config=None,
+        maximize_objective=False,
+        fixed_params=None,
+        reload_path=None,
+        reload_list=None,
+        seed_id=42,
+        verbose=False,
+    ):
+        super().__init__(
+            real,
+            integer,
+            categorical,
+            search_config,
+            maximize_objective,
+            fixed_params,
+            reload_path,
+            reload_list,
+            seed_id,
+            verbose,
+        )

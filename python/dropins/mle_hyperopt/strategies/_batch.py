@@ -1,37 +1,12 @@
 """Strategies that ask for proposals one after the other and learn from any that are told."""
 
 from .. import _engine
-from ..strategy import Strategy
+from ..strategy import QuietStrategy
 
 
-class PointStrategy(Strategy):
+class PointStrategy(QuietStrategy):
     """A strategy whose proposals are points."""
 
-    def __init__(
-        self,
-        real=None,
-        integer=None,
-        categorical=None,
-        search_config=None,
-        maximize_objective=False,
-        fixed_params=None,
-        reload_path=None,
-        reload_list=None,
-        seed_id=42,
-        verbose=False,
-    ):
-        super().__init__(
-            real,
-            integer,
-            categorical,
-            search_config,
-            maximize_objective,
-            fixed_params,
-            reload_path,
-            reload_list,
-            seed_id,
-            verbose,
-        )
 
 class EngineStrategy(PointStrategy):
     """A strategy of points that an engine proposes.

@@ -1,39 +1,14 @@
 """Strategies that ask for a whole batch, and go on once all of it was told."""
 
 from .. import _engine
-from ..strategy import Strategy
+from ..strategy import QuietStrategy
 
 
-class RungStrategy(Strategy):
+class RungStrategy(QuietStrategy):
     """A strategy of batches: `batch` is what was asked for, `results` what is known of it by place."""
 
     iterative = True
 
-    def __init__(
-        self,
-        real=None,
-        integer=None,
-        categorical=None,
-        search_config=None,
-        maximize_objective=False,
-        fixed_params=None,
-        reload_path=None,
-        reload_list=None,
-        seed_id=42,
-        verbose=False,
-    ):
-        super().__init__(
-            real,
-            integer,
-            categorical,
-            search_config,
-            maximize_objective,
-            fixed_params,
-            reload_path,
-            reload_list,
-            seed_id,
-            verbose,
-        )
     def clear_batch(self):
         self.batch = None
         self.results = {}

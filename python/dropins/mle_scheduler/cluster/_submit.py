@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import mle
 
@@ -63,6 +63,22 @@ def checked(arguments: Mapping[str, Any], needed: Tuple[str, ...], resource: str
     for name, value in arguments.items():
         if name != "script":
             literal(value)
+
+
+def prepared(
+    filename: str, cmd_line_arguments: str, job_arguments: Mapping[str, Any], queue: str, resource: str
+) -> Dict[str, Any]:
+    """Return the arguments of a submission script, checked: `queue` names the key of the queues to submit to."""
+    arguments: Dict[str, Any] = {"job_name": "job", **job_arguments}
+    arguments["script"] = script_of(filename, cmd_line_arguments)
+    checked(arguments, (queue, "num_logical_cores"), resource)
+    if isinstance(arguments[queue], (list, tuple)):
+        arguments[queue] = ",".join(arguments[queue])
+    if "env_name" in arguments:
+        arguments["env_name"] = shlex.quote(str(arguments["env_name"]))
+    if arguments.get("use_venv_venv"):
+        arguments["work_on_dir"] = os.environ.get("WORKON_HOME", "~/.virtualenvs")
+    return arguments
 
 
 def days_hours_minutes(time_per_job: object) -> Tuple[int, int, int]:

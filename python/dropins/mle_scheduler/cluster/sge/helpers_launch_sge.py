@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-from typing import Any, Dict, Mapping
+from typing import Any, Mapping
 
 from ...local.helpers_launch_local import random_id
-from .._submit import ACTIVATED, RULE, checked, days_hours_minutes, job_block, literal, logger, number_of, script_of, submit
+from .._submit import ACTIVATED, RULE, days_hours_minutes, job_block, literal, logger, number_of, prepared, submit
 
 _HASHES = 37 * "#" + "\n"
 
@@ -58,15 +56,7 @@ def submit_sge(
 
     Its output goes to `log-<number>.txt` and `err-<number>.err`, so that jobs do not share a file.
     """
-    arguments: Dict[str, Any] = {"job_name": "job", **job_arguments}
-    arguments["script"] = script_of(filename, cmd_line_arguments)
-    checked(arguments, ("queue", "num_logical_cores"), "sge-cluster")
-    if isinstance(arguments["queue"], (list, tuple)):
-        arguments["queue"] = ",".join(arguments["queue"])
-    if "env_name" in arguments:
-        arguments["env_name"] = shlex.quote(str(arguments["env_name"]))
-    if arguments.get("use_venv_venv"):
-        arguments["work_on_dir"] = os.environ.get("WORKON_HOME", "~/.virtualenvs")
+    arguments = prepared(filename, cmd_line_arguments, job_arguments, "queue", "sge-cluster")
     if "time_per_job" in arguments:
         days, hours, minutes = days_hours_minutes(arguments["time_per_job"])
         arguments["time_per_job"] = f"{24 * days + hours}:{minutes:02}:00"
