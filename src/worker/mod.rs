@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::id::{JobId, WorkerId};
 use crate::lifecycle::{self, Points};
 use crate::process::{self, Guard};
-use crate::queue::{self, AttemptState, Claimed, Ended, Ending, NewWorker, Room, Want, WorkerKind};
+use crate::queue::{self, AttemptState, Claimed, Ended, Ending, NewWorker, Room, Want};
 use crate::store::{Open, Store, Watch, WriteTx};
 use job::{Finished, Job, Place};
 
