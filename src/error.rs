@@ -98,6 +98,14 @@ pub enum Error {
     /// What was asked for ran and failed: a job, a run, an experiment.
     #[error("{0}")]
     Failed(String),
+    /// A command that `mle run` did for someone ended with a code of its own, which is ours too.
+    #[error("{why}")]
+    Exited {
+        /// Its exit code, or 128 and the signal that ended it.
+        code: u8,
+        /// How it ended.
+        why: String,
+    },
     /// The user stopped the program.
     #[error("interrupted")]
     Interrupted,
@@ -160,6 +168,7 @@ impl Error {
             Error::Sqlite { code, .. } if is_damage(*code) => exit::WRONG_FILE,
             Error::Io { .. } | Error::Backend { .. } | Error::Sqlite { .. } => exit::SYSTEM,
             Error::Failed(_) => exit::FAILED,
+            Error::Exited { code, .. } => *code,
             Error::Interrupted => exit::INTERRUPTED,
         }
     }

@@ -51,15 +51,19 @@ fn a_search_leaves_one_file_with_everything_in_it() {
 #[test]
 fn one_command_needs_no_spec() {
     let lab = Lab::new();
-    let out = lab.mle(&["run", "--db", "x.db", "--", "echo", "it's {fine}"]).ok();
-    assert!(out.contains("complete"), "{out}");
+    let said = lab.mle(&["run", "--db", "x.db", "--", "echo", "it's {fine}"]);
+    assert!(
+        said.err.contains("complete in") && said.err.contains("experiment 1 in x.db"),
+        "{said:?}"
+    );
+    assert_eq!(said.ok(), "it's {fine}\n");
     assert_eq!(lab.mle(&["logs", "1", "--db", "x.db"]).ok(), "it's {fine}\n");
 }
 
 #[test]
 fn a_failing_script_is_a_failing_command() {
     let lab = Lab::new();
-    lab.mle(&["run", "--db", "x.db", "--", "sh", "-c", "echo oh no >&2; exit 3"]).fails(1, "oh no");
+    lab.mle(&["run", "--db", "x.db", "--", "sh", "-c", "echo oh no >&2; exit 3"]).fails(3, "oh no");
     assert_eq!(lab.sql("x.db", "SELECT state, exit_code FROM jobs"), ["failed|3"]);
     assert_eq!(lab.sql("x.db", "SELECT state FROM experiments"), ["failed"]);
 }

@@ -9,6 +9,7 @@ mod first_run;
 mod forty_open_at_once;
 mod jobs_are_well_behaved;
 mod many_workers;
+mod one_command;
 mod outputs_can_fail;
 mod programs_cooperate;
 mod readme_works;

@@ -160,7 +160,8 @@ fn low_limits_end_with_a_message() {
     limited(&lab, "-f 20", &args).fails(71, "mle run: ");
     // The job has the signal that mle itself ignores.
     let args = ["run", "--db", "z.db", "--", "sh", "-c", "kill -XFSZ $$"];
-    lab.mle(&args).fails(1, &format!("signal {}", libc::SIGXFSZ));
+    let code = 128 + libc::SIGXFSZ;
+    lab.mle(&args).fails(code, &format!("signal {}", libc::SIGXFSZ));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyErr {
         Error::Conflict { .. } => "ConflictError",
         Error::Busy { .. } => "BusyError",
         Error::SchemaTooNew { .. } | Error::WrongFile { .. } => "WrongFileError",
-        Error::Backend { .. } | Error::Failed(_) => "FailedError",
+        Error::Backend { .. } | Error::Failed(_) | Error::Exited { .. } => "FailedError",
         Error::Io { .. } => "FileError",
         Error::Sqlite { .. } => "SqlError",
         Error::Interrupted => return pyo3::exceptions::PyKeyboardInterrupt::new_err(()),

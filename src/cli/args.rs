@@ -193,7 +193,7 @@ fn start(program: Program, matches: &clap::ArgMatches) -> Result<()> {
         Program::Mle => dispatch(Mle::from_arg_matches(matches).map_err(usage)?, &output),
         Program::Worker => {
             let args = programs::WorkerArgs::from_arg_matches(matches).map_err(usage)?;
-            programs::worker(&args, &db(&common)?)
+            programs::worker(&args, &output, &db(&common)?)
         }
         Program::Scheduler => {
             let args = programs::SchedulerArgs::from_arg_matches(matches).map_err(usage)?;
@@ -258,7 +258,7 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
                 Verb::Queue(args) => jobs::queue(args, output, &db),
                 Verb::Log(args) => log::log(args, output, &db),
                 Verb::Param(args) => log::param(args, output, &db),
-                Verb::Worker(args) => programs::worker(args, &db),
+                Verb::Worker(args) => programs::worker(args, output, &db),
                 Verb::Scheduler(args) => programs::scheduler(args, &db),
                 Verb::Doctor(args) => doctor::run(args, output, &db),
                 Verb::Run(_)

@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod leaderboard;
 pub mod log;
 pub mod logs;
+mod news;
 pub mod output;
 pub mod programs;
 pub mod protocol;

@@ -1,10 +1,13 @@
 //! `mle worker`, `mle scheduler`, `mle searcher`: the same as the programs of these names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
 
+use super::news::Lines;
+use super::output::Output;
 use crate::daemon;
 use crate::error::{Error, Result};
 use crate::worker::{self, Options};
@@ -15,6 +18,9 @@ use crate::worker::{self, Options};
 /// and resource use. SIGTERM and Ctrl-C stop its jobs and give them back; SIGUSR2 warns them first. Kill -9 is fine too:
 /// the next program on this machine, or the end of the lease, gives the jobs back. Only from the fourth time on that costs
 /// a job one of its tries: some jobs kill their worker.
+///
+/// It says on standard error what it does, a line for the start and the end of each job; with --json on standard output,
+/// an object a line.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  mle worker --db digits.db --slots 4 --when-dry")]
 pub struct WorkerArgs {
@@ -36,6 +42,9 @@ pub struct WorkerArgs {
     /// Leave once nothing is queued, running or due
     #[arg(long)]
     pub when_dry: bool,
+    /// Say nothing of what it does
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// Turn experiments into jobs and end them, give back the jobs of lost workers
@@ -86,10 +95,17 @@ pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
 ///
 /// # Errors
 /// See [`worker::run`].
-pub fn worker(args: &WorkerArgs, db: &Path) -> Result<()> {
+pub fn worker(args: &WorkerArgs, output: &Output, db: &Path) -> Result<()> {
     let stop = daemon::stop_on_signals()?;
     stop.when_dry.store(args.when_dry, Ordering::Relaxed);
+    let until = match (args.when_dry, args.idle) {
+        (true, _) => "it leaves when nothing is left to do",
+        (false, Some(_)) => "waiting for jobs; it leaves when there are none for a while",
+        (false, None) => "waiting for jobs; Ctrl-C ends it",
+    };
+    let lines = Arc::new(Lines::new(db.display().to_string(), output.json, until));
     let options = Options {
+        audience: (!args.quiet).then(|| lines.clone() as Arc<dyn worker::Audience>),
         slots: args.slots,
         cores: args.cores,
         memory_mib: args.memory,
@@ -97,7 +113,11 @@ pub fn worker(args: &WorkerArgs, db: &Path) -> Result<()> {
         idle_ms: args.idle.map(|idle| (idle * 1000.0) as i64),
         ..Options::default()
     };
-    worker::run(db, &options, &stop).map(drop)
+    let result = worker::run(db, &options, &stop).map(drop);
+    if !args.quiet {
+        lines.close();
+    }
+    result
 }
 
 /// Runs the scheduler.
@@ -141,7 +161,7 @@ pub struct ReporterArgs {
 ///
 /// # Errors
 /// What opening the file or storing a report returns.
-pub fn reporter(args: &ReporterArgs, _output: &super::output::Output, db: &Path) -> Result<()> {
+pub fn reporter(args: &ReporterArgs, _output: &Output, db: &Path) -> Result<()> {
     let stop = daemon::stop_on_signals()?;
     stop.when_dry.store(args.when_dry, Ordering::Relaxed);
     crate::reporter::run(db, &stop)

@@ -6,8 +6,10 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::line::{self, Line};
+use super::options::{Audience, News};
 use super::output::Capture;
 use super::spawn::{Child, Request, Spawner};
 use crate::clock;
@@ -33,6 +35,7 @@ pub(super) struct Place {
     pub db: PathBuf,
     pub worker_uid: String,
     pub spawner: Spawner,
+    pub audience: Option<Arc<dyn Audience>>,
 }
 
 /// A started attempt.
@@ -57,6 +60,7 @@ pub(super) struct Job {
     pidfd: Option<OwnedFd>,
     stderr_tail: Vec<u8>,
     stdout_tail: Vec<u8>,
+    audience: Option<Arc<dyn Audience>>,
 }
 
 /// A job that was told to stop.
@@ -73,6 +77,8 @@ pub(super) struct Finished {
     pub job: Job,
     pub state: AttemptState,
     pub ending: Ending,
+    /// The job will be tried again; known once its end is in the file.
+    pub again: bool,
 }
 
 const GRACE_MS: i64 = 5_000;
@@ -111,6 +117,7 @@ impl Job {
                     pidfd,
                     stderr_tail: Vec::new(),
                     stdout_tail: Vec::new(),
+                    audience: place.audience.clone(),
                 })
             }
             Err(error) => Err(Box::new((claimed, error.to_string()))),
@@ -221,9 +228,9 @@ impl Job {
 
     /// Returns the descriptors to poll: stdout, stderr, and one that says the job ended. Negative: none.
     ///
-    /// A young job is not listened to: one that ends at once is read once, at its end.
-    pub fn fds(&self, now_ms: i64) -> [i32; 3] {
-        if now_ms < self.listen_at_ms() {
+    /// A young job is not listened to: one that ends at once is read once, at its end. None is when nobody `hears`.
+    pub fn fds(&self, now_ms: i64, hears: bool) -> [i32; 3] {
+        if !hears || now_ms < self.listen_at_ms() {
             return [-1, -1, self.pidfd.as_ref().map_or(-1, AsRawFd::as_raw_fd)];
         }
         [
@@ -243,10 +250,13 @@ impl Job {
         let now = clock::now_ms();
         let (said, reader) = (&mut self.said, &mut self.reader);
         let mut on_line = |bytes: &[u8]| hear(bytes, now, said, reader);
-        if drain(&mut self.pipes.0, &mut self.stdout, &mut self.stdout_tail, &mut on_line) {
+        let (claimed, audience) = (&self.claimed, self.audience.as_deref());
+        let out = &mut |bytes: &[u8]| tell(audience, claimed, false, bytes);
+        if drain(&mut self.pipes.0, &mut self.stdout, &mut self.stdout_tail, &mut on_line, out) {
             self.pipes.0 = None;
         }
-        if drain(&mut self.pipes.1, &mut self.stderr, &mut self.stderr_tail, &mut |_| {}) {
+        let err = &mut |bytes: &[u8]| tell(audience, claimed, true, bytes);
+        if drain(&mut self.pipes.1, &mut self.stderr, &mut self.stderr_tail, &mut |_| {}, err) {
             self.pipes.1 = None;
         }
     }
@@ -320,10 +330,13 @@ impl Job {
         let (said, reader) = (&mut self.said, &mut self.reader);
         let now = clock::now_ms();
         let mut on_line = |bytes: &[u8]| hear(bytes, now, said, reader);
-        while !drain(&mut self.pipes.0, &mut self.stdout, &mut self.stdout_tail, &mut on_line)
+        let (claimed, audience) = (&self.claimed, self.audience.as_deref());
+        let out = &mut |bytes: &[u8]| tell(audience, claimed, false, bytes);
+        while !drain(&mut self.pipes.0, &mut self.stdout, &mut self.stdout_tail, &mut on_line, out)
             && more(self.pipes.0.as_ref())
         {}
-        while !drain(&mut self.pipes.1, &mut self.stderr, &mut self.stderr_tail, &mut |_| {})
+        let err = &mut |bytes: &[u8]| tell(audience, claimed, true, bytes);
+        while !drain(&mut self.pipes.1, &mut self.stderr, &mut self.stderr_tail, &mut |_| {}, err)
             && more(self.pipes.1.as_ref())
         {}
         self.stdout.finish(&mut on_line);
@@ -371,7 +384,7 @@ impl Job {
             stdout_bytes: self.stdout.total,
             stderr_bytes: self.stderr.total,
         };
-        Finished { job: self, state, ending }
+        Finished { job: self, state, ending, again: false }
     }
 }
 
@@ -380,12 +393,19 @@ fn hear(bytes: &[u8], now_ms: i64, said: &mut Vec<(i64, Line)>, reader: &mut lin
     said.extend(reader.read(bytes).map(|line| (now_ms, line)));
 }
 
+fn tell(audience: Option<&dyn Audience>, claimed: &Claimed, is_stderr: bool, bytes: &[u8]) {
+    if let Some(audience) = audience {
+        audience.hear(News::Printed { claimed, is_stderr, bytes });
+    }
+}
+
 /// Reads up to four buffers; returns whether the stream is over.
 fn drain<R: Read>(
     pipe: &mut Option<R>,
     capture: &mut Capture,
     tail: &mut Vec<u8>,
     on_line: &mut dyn FnMut(&[u8]),
+    on_bytes: &mut dyn FnMut(&[u8]),
 ) -> bool {
     let Some(source) = pipe else { return true };
     let mut buffer = [0u8; 16 * 1024];
@@ -394,6 +414,7 @@ fn drain<R: Read>(
             Ok(0) => return true,
             Ok(n) => {
                 capture.take(&buffer[..n], on_line);
+                on_bytes(&buffer[..n]);
                 tail.extend_from_slice(&buffer[..n]);
                 if tail.len() > 8192 {
                     tail.drain(..tail.len() - 4096);

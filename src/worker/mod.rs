@@ -12,10 +12,11 @@ mod spawn;
 mod watch;
 
 pub use job::Inputs;
-pub use options::{Options, Stop};
+pub use options::{Audience, News, Options, Stop};
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ const KEEP_MS_MAX: i64 = 10_000;
 /// Whether a job was cancelled is looked for at most this often.
 const LOOK: Duration = Duration::from_millis(10);
 const SWEEP: Duration = Duration::from_secs(1);
+/// An audience that had no room is looked at again after this [ms].
+const ROOM_MS: i64 = 10;
 
 /// Runs a worker until it is told to stop, or is idle for too long. Returns how many attempts it ended.
 ///
@@ -89,6 +92,7 @@ struct Worker {
     look_due: bool,
     leaving: bool,
     count: u64,
+    audience: Option<Arc<dyn Audience>>,
 }
 
 impl Worker {
@@ -119,6 +123,9 @@ impl Worker {
                 },
             )
         })?;
+        if let Some(audience) = &options.audience {
+            audience.hear(News::Opened { worker: id, slots: slots as usize, room });
+        }
         let now = Instant::now();
         Ok(Worker {
             watch: Watch::new(&db),
@@ -126,7 +133,7 @@ impl Worker {
             stop,
             who: format!("worker {id}"),
             guard: Guard::start(&uid),
-            place: Place { db, worker_uid: uid, spawner },
+            place: Place { db, worker_uid: uid, spawner, audience: options.audience.clone() },
             id,
             lease_ms: options.lease_ms,
             idle_ms: options.idle_ms,
@@ -153,6 +160,7 @@ impl Worker {
             look_due: false,
             leaving: false,
             count: 0,
+            audience: options.audience.clone(),
         })
     }
 
@@ -177,6 +185,7 @@ impl Worker {
             return Ok(());
         }
         self.leaving = true;
+        self.tell(News::Leaving { live: self.live.len() });
         let signal = if preempt { libc::SIGUSR2 } else { libc::SIGTERM };
         for job in &mut self.live {
             job.stop(AttemptState::Preempted, "the worker had to leave", signal);
@@ -319,7 +328,8 @@ impl Worker {
                     &who,
                 )? {
                     Ended::LeaseLost => job.lost = true,
-                    Ended::Over(_) | Ended::Again => {}
+                    Ended::Again => finished.again = true,
+                    Ended::Over(_) => {}
                 }
             }
             for job in live.iter_mut() {
@@ -359,8 +369,12 @@ impl Worker {
             self.seen_version = Some(self.store.data_version()?);
         }
         self.ready.extend(claimed);
-        for finished in self.ended.drain(..) {
-            self.points.remove(&(finished.job.claimed.job, finished.job.claimed.attempt));
+        for finished in std::mem::take(&mut self.ended) {
+            let claimed = &finished.job.claimed;
+            self.points.remove(&(claimed.job, claimed.attempt));
+            let (state, ending, again) = (finished.state, &finished.ending, finished.again);
+            let state = if finished.job.lost { AttemptState::Lost } else { state };
+            self.tell(News::Ended { claimed, state, ending, again });
         }
         self.first_end = None;
         self.last_flush = Instant::now();
@@ -430,9 +444,18 @@ impl Worker {
             let gpus =
                 self.free_gpus.drain(..(claimed.gpus as usize).min(self.free_gpus.len())).collect();
             match Job::start(claimed, inputs.as_ref(), &self.place, gpus) {
-                Ok(job) => self.live.push(job),
+                Ok(job) => {
+                    self.tell(News::Started(&job.claimed));
+                    self.live.push(job);
+                }
                 Err(failed) => self.cannot_start(failed.0, failed.1),
             }
+        }
+    }
+
+    fn tell(&self, news: News<'_>) {
+        if let Some(audience) = &self.audience {
+            audience.hear(news);
         }
     }
 
@@ -451,18 +474,22 @@ impl Worker {
         });
         self.count += 1;
         // The lease runs out when even this cannot be recorded.
-        drop(result);
+        if let Ok(ended) = result {
+            let (state, again) = (AttemptState::Failed, ended == Ended::Again);
+            self.tell(News::Ended { claimed: &claimed, state, ending: &ending, again });
+        }
     }
 
     fn poll(&mut self) {
         let now_ms = clock::now_ms();
         let mut fds = vec![libc::pollfd { fd: self.watch.fd(), events: libc::POLLIN, revents: 0 }];
+        let hears = self.audience.as_ref().is_none_or(|audience| audience.is_ready());
         for job in &self.live {
-            for fd in job.fds(now_ms) {
+            for fd in job.fds(now_ms, hears) {
                 fds.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
             }
         }
-        let timeout = self.timeout_ms(now_ms);
+        let timeout = self.timeout_ms(now_ms, hears);
         // SAFETY: the array and its length agree.
         unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout) };
         self.watch.clear();
@@ -518,8 +545,11 @@ impl Worker {
         self.ended.push(finished);
     }
 
-    fn timeout_ms(&self, now_ms: i64) -> i32 {
+    fn timeout_ms(&self, now_ms: i64, hears: bool) -> i32 {
         let mut wait = if self.live.is_empty() { 500 } else { 200 };
+        if !hears {
+            wait = ROOM_MS;
+        }
         if !self.ended.is_empty() {
             wait = wait.min(2);
         }
@@ -586,7 +616,7 @@ impl Worker {
         let (id, who) = (self.id, self.who.clone());
         let ended = std::mem::take(&mut self.ended);
         let ready: Vec<_> = self.ready.drain(..).collect();
-        let _ = self.store.write(|tx| {
+        let result = self.store.write(|tx| {
             for finished in &ended {
                 let claimed = &finished.job.claimed;
                 lifecycle::end(
@@ -603,6 +633,10 @@ impl Worker {
             }
             queue::end_worker(tx, id, true)
         });
+        for finished in ended.iter().filter(|_| result.is_ok()) {
+            let (claimed, ending) = (&finished.job.claimed, &finished.ending);
+            self.tell(News::Ended { claimed, state: finished.state, ending, again: false });
+        }
     }
 }
 

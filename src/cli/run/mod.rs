@@ -153,9 +153,14 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
     let mut prepared = match &args.spec {
         None => {
             let name = args.name.clone().unwrap_or_else(|| name_of_command(&args.command));
-            let plan = spec::for_command(args.command.clone(), &name);
+            let mut plan = spec::for_command(args.command.clone(), &name);
             if !args.set.is_empty() {
                 return Err(Error::invalid("--set", "changes a spec, and there is none"));
+            }
+            // Python holds back what it prints to a pipe; by hand it would be seen as it comes.
+            let unbuffered = "PYTHONUNBUFFERED";
+            if std::env::var_os(unbuffered).is_none() {
+                plan.env.insert(unbuffered.into(), "1".into());
             }
             Prepared { plan, spec_text: None, spec_name: None, cwd: here }
         }

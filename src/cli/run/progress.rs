@@ -66,13 +66,16 @@ pub(super) struct Progress<'a> {
     bar: Option<ProgressBar>,
     started: Instant,
     at_start: Option<u64>,
+    /// Nothing is shown: what the jobs print is.
+    silent: bool,
     last: Option<Snapshot>,
     said: Option<Instant>,
 }
 
 impl<'a> Progress<'a> {
-    pub fn new(output: &'a Output) -> Self {
-        let bar = (!output.json && std::io::stderr().is_terminal()).then(|| {
+    pub fn new(output: &'a Output, of_command: bool) -> Self {
+        let silent = of_command && !output.json;
+        let bar = (!output.json && !silent && std::io::stderr().is_terminal()).then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
             let template = if output.color {
@@ -85,10 +88,14 @@ impl<'a> Progress<'a> {
             }
             bar
         });
-        Progress { output, bar, started: Instant::now(), at_start: None, last: None, said: None }
+        let (at_start, last, said) = (None, None, None);
+        Progress { output, bar, started: Instant::now(), at_start, silent, last, said }
     }
 
     pub fn show(&mut self, now: &Snapshot) {
+        if self.silent {
+            return;
+        }
         let at_start = *self.at_start.get_or_insert(now.ended);
         let mut parts = Vec::new();
         if let (Some(best), Some(metric)) = (now.best, &now.metric) {

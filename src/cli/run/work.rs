@@ -1,9 +1,11 @@
 //! The loops of all programs as threads of one process, for one experiment.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::cli::news::Echo;
 use crate::cli::output::{Output, note, path_json};
 use crate::cli::{own_name, quote};
 use crate::daemon::{self, SCHEDULER, SEARCHER};
@@ -15,8 +17,8 @@ use crate::process;
 use crate::protocol::{self, State};
 use crate::queue::WorkerKind;
 use crate::report::{self, Place};
-use crate::spec::{Launch, Plan};
-use crate::store::{Open, Store, Watch};
+use crate::spec::{Kind, Launch, Plan};
+use crate::store::{Open, ReadTx, Store, Watch};
 use crate::worker::{self, Options};
 
 use super::progress::{self, Progress};
@@ -49,7 +51,12 @@ pub(super) fn go_on(
     let slots = workers
         .or(plan.workers)
         .unwrap_or_else(|| (process::cores() / plan.resources.cores.max(1)).max(1));
+    // One command looks as if it ran by hand: what it prints is what there is to see.
+    let is_command = plan.kind == Kind::Command;
+    let (echo, printer) = Echo::new(id);
+    let echo = (is_command && !output.json).then(|| Arc::new(echo) as Arc<dyn worker::Audience>);
     let options = Options {
+        audience: echo,
         slots: Some(slots),
         // What is asked for on this machine is given: the peer's files name the cores of a cluster.
         cores: Some(process::cores().max(slots.saturating_mul(plan.resources.cores))),
@@ -58,7 +65,8 @@ pub(super) fn go_on(
     };
     if !output.json {
         let name = sanitize(&plan.name);
-        note(&format!("experiment {id} {name} in {} ({slots} at once)", db.display()));
+        let at_once = if is_command { String::new() } else { format!(" ({slots} at once)") };
+        note(&format!("experiment {id} {name} in {}{at_once}", db.display()));
     }
     let stop = daemon::stop_on_signals()?;
     let inner = worker::Stop::default();
@@ -69,11 +77,16 @@ pub(super) fn go_on(
         let turns = thread()
             .spawn_scoped(scope, || daemon::run(db, &[SCHEDULER, SEARCHER], &inner))
             .map_err(no_thread)?;
+        let printed = thread().spawn_scoped(scope, || printer.print()).map_err(no_thread)?;
+        let stop_jobs = &inner;
+        // The options go with the worker, and with them the echo that the printer waits for.
         let jobs = thread()
-            .spawn_scoped(scope, || worker::run(db, &options, &inner))
+            .spawn_scoped(scope, move || worker::run(db, &options, stop_jobs))
             .map_err(no_thread)?;
-        let watched =
-            watch(&mut store, db, id, output, &stop, || turns.is_finished() || jobs.is_finished());
+        let progress = Progress::new(output, is_command);
+        let watched = watch(&mut store, db, id, output, progress, &stop, || {
+            turns.is_finished() || jobs.is_finished()
+        });
         drop(ending);
         let join = |result: std::thread::Result<Result<()>>| {
             result
@@ -81,15 +94,16 @@ pub(super) fn go_on(
         };
         let jobs = join(jobs.join().map(|result| result.map(drop)));
         let turns = join(turns.join());
-        watched.and(jobs).and(turns)
+        Ok((watched.and(jobs).and(turns), join(printed.join())))
     });
+    let (result, printed) = result.unwrap_or_else(|error| (Err(error), Ok(())));
     let state = store.read(|tx| protocol::state(tx, id))?;
     // Also when it is paused already: jobs that were stopped meanwhile went back to the queue.
     if !state.is_end() {
         store.write(|tx| lifecycle::pause(tx, id, "run"))?;
     }
     result?;
-    conclude(&mut store, db, id, &plan, output)
+    conclude(&mut store, db, id, &plan, output).and(printed)
 }
 
 /// Asks the loops to stop when it goes, however it goes.
@@ -114,10 +128,10 @@ fn watch(
     db: &Path,
     id: ExperimentId,
     output: &Output,
+    mut progress: Progress<'_>,
     stop: &worker::Stop,
     broken: impl Fn() -> bool,
 ) -> Result<()> {
-    let mut progress = Progress::new(output);
     let watch = Watch::new(db);
     loop {
         let now = store.read(|tx| progress::snapshot(tx, id))?;
@@ -163,6 +177,11 @@ fn conclude(
     } else if state == State::Paused {
         note(&format!("paused; go on with:\n  {} run --db {path} --resume", own_name()));
         Ok(())
+    } else if plan.kind == Kind::Command {
+        for line in store.read(|tx| recorded(tx, id, state, &path))? {
+            note(&sanitize(&line));
+        }
+        Ok(())
     } else {
         for line in store.read(|tx| failures(tx, id))? {
             note(&sanitize(&line));
@@ -179,8 +198,60 @@ fn conclude(
             row.get::<_, Option<String>>(0)
         })
     })?;
+    let verdict = match (plan.kind, state) {
+        (Kind::Command, State::Failed) => {
+            store.read(|tx| own_end(tx, id))?.map_or_else(|| verdict(state, error), Err)
+        }
+        _ => verdict(state, error),
+    };
     // How the experiment went matters more than that it could not be said.
-    verdict(state, error).and(said)
+    verdict.and(said)
+}
+
+/// How the command of an experiment ended, when that is why it failed.
+fn own_end(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Option<Error>> {
+    const SQL: &str =
+        "SELECT a.exit_code, a.signal, coalesce(j.error, a.error, '') FROM job j
+                       LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.attempt
+                       WHERE j.experiment_id = ?1 AND j.state = 'failed' ORDER BY j.id DESC LIMIT 1";
+    let end = tx.maybe(SQL, [id], |row| {
+        Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, String>(2)?))
+    })?;
+    Ok(end.map(|(code, signal, why)| {
+        let code = match (code, signal) {
+            (Some(code), _) => u8::try_from(code).ok().filter(|code| *code > 0).unwrap_or(1),
+            (None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(1),
+            // What a shell says of a program that it could not start.
+            (None, None) => 127,
+        };
+        Error::Exited { code, why }
+    }))
+}
+
+/// What was kept of one command, for standard error: standard output is the command's.
+fn recorded(tx: &ReadTx<'_>, id: ExperimentId, state: State, path: &str) -> Result<Vec<String>> {
+    const METRICS: &str = "SELECT m.name, s.last FROM run r JOIN series s ON s.run_id = r.id JOIN metric m ON m.id = s.metric_id
+                           WHERE r.experiment_id = ?1 AND s.kind = 'scalar' ORDER BY s.id LIMIT 5";
+    const JOB: &str = "SELECT max(id) FROM job WHERE experiment_id = ?1";
+    let took = crate::clock::duration(tx.one(TOOK, [id], |row| row.get(0))?);
+    let metrics: Vec<String> = tx.all(METRICS, [id], |row| {
+        let value = row.get::<_, Option<f64>>(1)?.map_or_else(|| "NaN".into(), number);
+        Ok(format!("{} {value}", row.get::<_, String>(0)?))
+    })?;
+    let metrics = match metrics.is_empty() {
+        true => String::new(),
+        false => format!(", last {}", metrics.join(", ")),
+    };
+    let mut lines =
+        vec![format!("{state} in {took}, recorded as experiment {id} in {path}{metrics}")];
+    let job: Option<i64> = tx.one(JOB, [id], |row| row.get(0))?;
+    if let Some(job) = job {
+        let mle = own_name();
+        lines.push(format!(
+            "see `{mle} logs {job} --db {path}`, `{mle} protocol show {id} --db {path}`"
+        ));
+    }
+    Ok(lines)
 }
 
 fn place_json(place: &Place) -> serde_json::Value {
@@ -271,15 +342,17 @@ fn print_next(
     }
 }
 
+/// How long an experiment took [ms].
+const TOOK: &str =
+    "SELECT coalesce(ended_at_ms, changed_at_ms) - coalesce(started_at_ms, created_at_ms)
+                    FROM experiment WHERE id = ?1";
+
 fn elapsed(store: &Store, id: ExperimentId) -> Result<String> {
-    const SQL: &str =
-        "SELECT coalesce(ended_at_ms, changed_at_ms) - coalesce(started_at_ms, created_at_ms)
-                       FROM experiment WHERE id = ?1";
-    store.read(|tx| tx.one(SQL, [id], |row| row.get(0))).map(crate::clock::duration)
+    store.read(|tx| tx.one(TOOK, [id], |row| row.get(0))).map(crate::clock::duration)
 }
 
 /// The failed jobs, each with why and where to look; at most five.
-fn failures(tx: &crate::store::ReadTx<'_>, id: ExperimentId) -> Result<Vec<String>> {
+fn failures(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Vec<String>> {
     const SQL: &str = "SELECT id, stage, coalesce(error, '') FROM job
                        WHERE experiment_id = ?1 AND state = 'failed' ORDER BY id";
     let all: Vec<(i64, String, String)> =
