@@ -1,5 +1,6 @@
 -- The public interface. Plain SQL that any SQLite from 3.38 on reads, with no extension and no math functions.
--- Each view says ids, names and ISO times (UTC), so that a first look needs no join.
+-- Each view says ids, names and ISO times (UTC), so that a first look needs no join. Deleted experiments, their runs, trials
+-- and points are left out; jobs, attempts and outputs show all that the queue has.
 
 CREATE VIEW experiments AS
 -- One row an experiment: what was done, why, with which code, and how far it is.
@@ -35,7 +36,7 @@ SELECT s.id, s.uid, s.experiment_id, e.name AS experiment, s.state, s.strategy, 
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS trials_complete,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'failed') AS trials_failed
 FROM study s
-JOIN experiment e ON e.id = s.experiment_id;
+JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL;
 
 CREATE VIEW trials AS
 -- One row a point a study asked for or was given; `value` is its first objective over its seeds. `seen` says how many
@@ -47,7 +48,7 @@ SELECT t.id, t.uid, t.study_id, s.experiment_id, e.name AS experiment, t.number,
        (t.ended_at_ms - t.asked_at_ms) / 1000.0 AS duration_s, t.epochs, t.curve, t.seen, t.extra
 FROM trial t
 JOIN study s ON s.id = t.study_id
-JOIN experiment e ON e.id = s.experiment_id;
+JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL;
 
 CREATE VIEW runs AS
 -- One row an execution of one config with one seed.
@@ -57,7 +58,7 @@ SELECT r.id, r.uid, r.experiment_id, e.name AS experiment, r.config_id, r.trial_
        strftime('%Y-%m-%dT%H:%M:%fZ', r.ended_at_ms / 1000.0, 'unixepoch') AS ended_at,
        (r.ended_at_ms - r.started_at_ms) / 1000.0 AS duration_s, r.error, r.epochs, r.epochs_before, r.from_run_id, r.extra
 FROM run r
-JOIN experiment e ON e.id = r.experiment_id
+JOIN experiment e ON e.id = r.experiment_id AND e.deleted_at_ms IS NULL
 JOIN config c ON c.id = r.config_id;
 
 CREATE VIEW metrics AS
@@ -68,7 +69,7 @@ SELECT s.run_id, r.experiment_id, e.name AS experiment, r.config_id, r.seed, m.n
 FROM series s
 JOIN metric m ON m.id = s.metric_id
 JOIN run r ON r.id = s.run_id
-JOIN experiment e ON e.id = r.experiment_id;
+JOIN experiment e ON e.id = r.experiment_id AND e.deleted_at_ms IS NULL;
 
 CREATE VIEW points AS
 -- One row a logged number. A NULL value is NaN. Points of attempts that a later one replaced are left out.
@@ -78,6 +79,7 @@ SELECT s.run_id, r.experiment_id, r.seed, m.name AS metric, t.step, p.value,
 FROM series s
 JOIN metric m ON m.id = s.metric_id
 JOIN run r ON r.id = s.run_id
+JOIN experiment e ON e.id = r.experiment_id AND e.deleted_at_ms IS NULL
 JOIN bucket b ON b.series_id = s.id
 JOIN stream st ON st.id = b.stream_id
 JOIN point p ON p.id BETWEEN b.id * 1024 AND b.id * 1024 + 1023
@@ -91,6 +93,7 @@ SELECT s.run_id, r.experiment_id, r.seed, m.name AS metric, t.step, p.value, st.
 FROM series s
 JOIN metric m ON m.id = s.metric_id
 JOIN run r ON r.id = s.run_id
+JOIN experiment e ON e.id = r.experiment_id AND e.deleted_at_ms IS NULL
 JOIN bucket b ON b.series_id = s.id
 JOIN stream st ON st.id = b.stream_id
 JOIN point p ON p.id BETWEEN b.id * 1024 AND b.id * 1024 + 1023
@@ -102,6 +105,7 @@ SELECT s.run_id, r.experiment_id, r.seed, m.name AS metric, t.step, p.value
 FROM series s
 JOIN metric m ON m.id = s.metric_id
 JOIN run r ON r.id = s.run_id
+JOIN experiment e ON e.id = r.experiment_id AND e.deleted_at_ms IS NULL
 JOIN vector_point p ON p.series_id = s.id
 JOIN stream st ON st.id = p.stream_id
 JOIN tick t ON t.stream_id = p.stream_id AND t.seq = p.seq
@@ -113,6 +117,7 @@ SELECT s.run_id, r.experiment_id, r.seed, m.name AS metric, t.step, p.value
 FROM series s
 JOIN metric m ON m.id = s.metric_id
 JOIN run r ON r.id = s.run_id
+JOIN experiment e ON e.id = r.experiment_id AND e.deleted_at_ms IS NULL
 JOIN text_point p ON p.series_id = s.id
 JOIN stream st ON st.id = p.stream_id
 JOIN tick t ON t.stream_id = p.stream_id AND t.seq = p.seq

@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod queue;
 pub mod report;
 pub mod reporter;
+pub mod scratch;
 pub mod search;
 pub mod spec;
 pub mod sql;

@@ -1,8 +1,10 @@
 //! Processes: what std does not offer for groups, resource use and descendants that got away.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use crate::scratch;
 
 /// The variable every process of a job has: the uid of the worker that started it.
 pub const WORKER_VARIABLE: &str = "MLE_WORKER";
@@ -153,24 +155,57 @@ pub fn variable_of(pid: u32, name: &str) -> Option<String> {
         .map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
-/// Returns the resident memory of each process group [KiB], for the groups asked for.
-pub fn memory_of_groups(groups: &[u32]) -> Vec<u64> {
-    let mut sums = vec![0; groups.len()];
-    for pid in all_pids() {
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        let Some((_, fields)) = stat.rsplit_once(')') else { continue };
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let (Some(group), Some(pages)) = (
-            fields.get(2).and_then(|text| text.parse::<u32>().ok()),
-            fields.get(21).and_then(|text| text.parse::<u64>().ok()),
-        ) else {
-            continue;
-        };
-        if let Some(i) = groups.iter().position(|wanted| *wanted == group) {
-            sums[i] += pages * 4;
+/// Returns the resident memory of each job [KiB], a job being named by its first process.
+///
+/// Counted are its group and all that these processes started, also in a session of its own. What lost its parent is a
+/// child of this process: `whose` says to which job it belongs.
+pub fn memory_of_jobs(jobs: &[u32], whose: impl Fn(u32) -> Option<u32>) -> Vec<u64> {
+    let place = |pid: u32| jobs.iter().position(|job| *job == pid);
+    let all: HashMap<u32, Standing> =
+        all_pids().filter_map(|pid| Some((pid, Standing::of(pid)?))).collect();
+    let job_of = |pid: u32| {
+        let mut pid = pid;
+        // A parent is older than its children, but numbers are used again while we read.
+        for _ in 0..DEPTH_MAX {
+            let standing = all.get(&pid)?;
+            if let Some(found) = place(pid).or_else(|| place(standing.group)) {
+                return Some(found);
+            }
+            if standing.parent == std::process::id() {
+                return whose(pid).and_then(place);
+            }
+            pid = standing.parent;
+        }
+        None
+    };
+    let mut sums = vec![0; jobs.len()];
+    for (pid, standing) in &all {
+        if let Some(i) = job_of(*pid) {
+            sums[i] += standing.kib;
         }
     }
     sums
+}
+
+/// So many generations of processes are followed.
+const DEPTH_MAX: usize = 64;
+
+/// Where a process stands, and its resident memory.
+struct Standing {
+    parent: u32,
+    group: u32,
+    kib: u64,
+}
+
+impl Standing {
+    fn of(pid: u32) -> Option<Standing> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let number = |i: usize| fields.get(i)?.parse::<u64>().ok();
+        let small = |i: usize| number(i).and_then(|number| u32::try_from(number).ok());
+        Some(Standing { parent: small(1)?, group: small(2)?, kib: number(21)? * 4 })
+    }
 }
 
 /// Kills every process that carries one of these worker uids, again and again until none is left.
@@ -208,7 +243,7 @@ fn all_pids() -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// A small process that outlives this one by a moment: when this one is gone, however it went, it kills what it left.
+/// A small process that outlives this one by a moment: when this one is gone, however it went, it takes away what it left.
 pub struct Guard {
     child: std::process::Child,
     uid: String,
@@ -224,6 +259,7 @@ impl Guard {
         let child = Command::new(exe)
             .env_clear()
             .env(GUARD_VARIABLE, uid)
+            .env("TMPDIR", std::env::temp_dir())
             .current_dir("/")
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())
@@ -266,6 +302,7 @@ pub fn guard_if_asked() {
         }
     }
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-    kill_all_of(&HashSet::from([uid]));
+    kill_all_of(&HashSet::from([uid.clone()]));
+    scratch::clear(&uid);
     std::process::exit(0);
 }

@@ -14,14 +14,20 @@ fn a_file_that_is_deleted_under_a_run_is_an_error() {
 }
 
 #[test]
-fn a_run_that_was_killed_goes_on_without_a_try_lost() {
+fn a_run_that_was_killed_leaves_no_folder_and_goes_on_without_a_try_lost() {
     let mut lab = Lab::new();
     lab.write("s.sh", "#!/bin/sh\nif [ -e again ]; then exit 0; fi\ntouch again\nsleep 60\n");
-    lab.write("s.yaml", "name: s\ncommand: sh s.sh\n");
+    lab.write("s.yaml", "name: s\ncommand: sh s.sh {exp_dir}\n");
+    lab.write("tmp/else", "");
+    lab.set("TMPDIR", lab.path("tmp").to_str().unwrap());
+    let folder = lab.path("tmp");
+    let temporary = || std::fs::read_dir(&folder).unwrap().count();
     let run = lab.start("mle", &["run", "s.yaml", "--db", "s.db"]);
     lab.wait_for("s.db", "SELECT count(*) FROM attempts WHERE started_at IS NOT NULL", "1");
     wait_until("the script to run", || lab.path("again").exists());
+    assert_eq!(temporary(), 2);
     lab.signal(run, libc::SIGKILL);
+    wait_until("its folder to go", || temporary() == 1);
     lab.mle(&["run", "--db", "s.db", "--resume"]).ok();
     assert_eq!(lab.sql("s.db", "SELECT state, attempt FROM jobs"), ["succeeded|2"]);
 }

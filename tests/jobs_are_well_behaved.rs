@@ -109,14 +109,23 @@ fn more_memory_than_asked_for_ends_a_job() {
     let lab = Lab::new();
     let eat = "import subprocess, sys, time\n\
                if len(sys.argv) == 1: subprocess.run([sys.executable, '-c', 'x = bytearray(300 << 20); import time; time.sleep(600)'])\n";
-    let id = add(&lab, &["--memory", "100"], &["python3", "-c", eat]);
+    let away = "import os, subprocess, sys, time\n\
+                kid = [sys.executable, '-c', 'x = bytearray(300 << 20); import time; time.sleep(600)']\n\
+                subprocess.Popen(kid, start_new_session=True)\ntime.sleep(600)\n";
+    let alone = "import os, sys, time\n\
+                 if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    x = bytearray(300 << 20)\n\
+                 time.sleep(600)\n";
+    let ids =
+        [eat, away, alone].map(|eat| add(&lab, &["--memory", "100"], &["python3", "-c", eat]));
     let small = add(&lab, &["--memory", "100"], &["python3", "-c", "print('fits')"]);
     work(&lab, &["--slots", "1"]);
-    let said = job(&lab, &id);
-    assert!(
-        said.starts_with("failed||9|used ") && said.ends_with("the 100 MiB it asked for"),
-        "{said}"
-    );
+    for id in &ids {
+        let said = job(&lab, id);
+        assert!(
+            said.starts_with("failed||9|used ") && said.ends_with("the 100 MiB it asked for"),
+            "{said}"
+        );
+    }
     assert_eq!(job(&lab, &small), "succeeded|0||");
 }
 

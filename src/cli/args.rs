@@ -1,5 +1,6 @@
 //! All five command lines, and what they call.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,8 +63,28 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-#[derive(Debug, Subcommand)]
-enum Verb {
+/// The verbs of `mle`, each a word, and what each takes.
+macro_rules! verbs {
+    ($($verb:ident($args:ty),)*) => {
+        #[derive(Debug, Subcommand)]
+        enum Verb {
+            $($verb($args),)*
+        }
+
+        /// Returns the definition of one verb: all of them together take longer than what most are asked to do.
+        fn verb(name: &OsStr) -> Option<clap::Command> {
+            $(
+                let own = stringify!($verb).to_ascii_lowercase();
+                if name == own.as_str() {
+                    return Some(<$args>::augment_args(clap::Command::new(own)));
+                }
+            )*
+            None
+        }
+    };
+}
+
+verbs! {
     Run(run::RunArgs),
     Status(status::StatusArgs),
     Leaderboard(leaderboard::Args),
@@ -110,17 +131,23 @@ struct ManArgs {
     out: PathBuf,
 }
 
+fn own(name: &'static str, command: clap::Command) -> clap::Command {
+    Common::augment_args(
+        command.name(name).version(env!("CARGO_PKG_VERSION")).styles(STYLES).max_term_width(100),
+    )
+}
+
+/// Returns as much of a program's definition as its first word needs.
+fn command_for(program: Program) -> clap::Command {
+    let word = std::env::args_os().nth(1);
+    match word.filter(|_| program == Program::Mle).and_then(|word| verb(&word)) {
+        Some(verb) => own("mle", clap::Command::new("mle")).subcommand(verb),
+        None => command(program),
+    }
+}
+
 /// Returns the definition of a program's command line, for help, completions and man pages.
 pub fn command(program: Program) -> clap::Command {
-    let own = |name: &'static str, command: clap::Command| {
-        Common::augment_args(
-            command
-                .name(name)
-                .version(env!("CARGO_PKG_VERSION"))
-                .styles(STYLES)
-                .max_term_width(100),
-        )
-    };
     match program {
         Program::Mle => Mle::command(),
         Program::Worker => {
@@ -145,7 +172,7 @@ pub fn command(program: Program) -> clap::Command {
 pub fn main(program: Program) -> ExitCode {
     process::guard_if_asked();
     process::outlive_file_limits();
-    let matches = match command(program).try_get_matches() {
+    let matches = match command_for(program).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
             let printed = error.print();

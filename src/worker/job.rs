@@ -16,6 +16,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::queue::{AttemptState, Claimed, Ending, JobSettings};
+use crate::scratch;
 
 /// What a run's job is given: its config and its seed.
 #[derive(Debug, Clone)]
@@ -137,9 +138,7 @@ impl Job {
         let mut params = None;
         let mut variables: Vec<(&str, String)> = Vec::new();
         if settings.places || inputs.is_some_and(|inputs| inputs.resume.is_some()) {
-            let folder = tempfile::Builder::new()
-                .prefix("mle-")
-                .tempdir()
+            let folder = scratch::make(&place.worker_uid)
                 .map_err(|error| Error::Failed(format!("cannot make a scratch folder: {error}")))?;
             let mut inputs = inputs.cloned();
             let mut resume = String::new();

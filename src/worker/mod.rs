@@ -26,6 +26,7 @@ use crate::id::{JobId, WorkerId};
 use crate::lifecycle::{self, Points};
 use crate::process::{self, Guard};
 use crate::queue::{self, AttemptState, Claimed, Ended, Ending, NewWorker, Room, Want};
+use crate::scratch;
 use crate::store::{Open, Store, Watch, WriteTx};
 use job::{Finished, Job, Place};
 
@@ -700,5 +701,6 @@ pub fn clear_host(store: &mut Store) -> Result<()> {
         return Ok(());
     }
     process::kill_all_of(&gone.iter().map(|worker| worker.uid.clone()).collect());
+    gone.iter().for_each(|worker| scratch::clear(&worker.uid));
     store.write(|tx| gone.iter().try_for_each(|worker| lifecycle::bury(tx, worker.id)))
 }

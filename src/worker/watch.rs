@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use super::job::Job;
 use super::{LOOK, SWEEP, Worker, clear_host};
 use crate::clock;
 use crate::id::JobId;
@@ -39,19 +40,11 @@ impl Worker {
             let ours = process::variable_of(pid, process::WORKER_VARIABLE)
                 .is_some_and(|uid| uid == self.place.worker_uid);
             if ours {
-                let number = |name| {
-                    process::variable_of(pid, name).and_then(|text| text.parse::<i64>().ok())
-                };
-                let of = (number("MLE_JOB").map(JobId), number("MLE_ATTEMPT"));
-                let is_over = match of {
-                    (Some(job), Some(attempt)) if ended => self.ended.iter().any(|ended| {
-                        ended.job.claimed.job == job && ended.job.claimed.attempt == attempt
-                    }),
-                    (Some(job), Some(attempt)) => !self
-                        .live
-                        .iter()
-                        .any(|live| live.claimed.job == job && live.claimed.attempt == attempt),
-                    _ => !ended,
+                let is = |job: &Job, of| (job.claimed.job, job.claimed.attempt) == of;
+                let is_over = match self.said_job(pid) {
+                    Some(of) if ended => self.ended.iter().any(|ended| is(&ended.job, of)),
+                    Some(of) => !self.live.iter().any(|live| is(live, of)),
+                    None => !ended,
                 };
                 if is_over {
                     process::signal(pid, libc::SIGKILL);
@@ -74,6 +67,12 @@ impl Worker {
         again
     }
 
+    /// Returns the attempt a process says it is part of: jobs pass on their environment.
+    fn said_job(&self, pid: u32) -> Option<(JobId, i64)> {
+        let number = |name| process::variable_of(pid, name)?.parse().ok();
+        Some((JobId(number("MLE_JOB")?), number("MLE_ATTEMPT")?))
+    }
+
     pub(super) fn watch_jobs(&mut self) {
         let now_ms = clock::now_ms();
         for job in &mut self.live {
@@ -83,7 +82,11 @@ impl Worker {
             self.live.iter().filter(|job| job.claimed.memory_mib > 0).map(|job| job.pid).collect();
         if !limited.is_empty() && self.last_memory.elapsed() >= Duration::from_millis(200) {
             self.last_memory = Instant::now();
-            let sums = process::memory_of_groups(&limited);
+            let sums = process::memory_of_jobs(&limited, |pid| {
+                let of = self.said_job(pid)?;
+                let of = |job: &&Job| (job.claimed.job, job.claimed.attempt) == of;
+                self.live.iter().find(of).map(|job| job.pid)
+            });
             for (pid, kib) in limited.into_iter().zip(sums) {
                 if let Some(job) = self.live.iter_mut().find(|job| job.pid == pid)
                     && kib / 1024 > job.claimed.memory_mib

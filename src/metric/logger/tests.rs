@@ -57,6 +57,19 @@ fn what_is_logged_is_in_the_views_and_the_run_is_complete() {
     assert_eq!(count(&store, "SELECT count(*) FROM experiments WHERE state = 'complete'"), 1);
     assert_eq!(count(&store, "SELECT seeds FROM leaderboard"), 1);
     assert_eq!(count(&store, "SELECT n FROM metrics WHERE metric = 'nan'"), 3000);
+
+    // What belongs to a deleted experiment is in no view, and comes back with it.
+    let views = ["experiments", "runs", "metrics", "points", "vectors", "texts", "leaderboard"];
+    let mut writer = Store::open(&path, Open::Existing).unwrap();
+    let experiment = crate::id::ExperimentId(count(&store, "SELECT experiment_id FROM runs"));
+    writer.write(|tx| crate::protocol::delete(tx, experiment, "me")).unwrap();
+    for view in views {
+        assert_eq!(count(&store, &format!("SELECT count(*) FROM {view}")), 0, "{view}");
+    }
+    writer.write(|tx| crate::protocol::undelete(tx, experiment, "me")).unwrap();
+    for view in views {
+        assert!(count(&store, &format!("SELECT count(*) FROM {view}")) > 0, "{view}");
+    }
 }
 
 #[test]
