@@ -132,6 +132,8 @@ class MLELogger:
         )
         self.time_to_print = list(time_to_print) if time_to_print is not None else None
         self.what_to_print = list(what_to_print) if what_to_print is not None else None
+        #: Nobody but the database is told of updates.
+        self._is_plain = self.tboard_log is None and self.wandb_log is None and not verbose
         if verbose and not reload:
             print_welcome()
             print_startup(
@@ -176,8 +178,13 @@ class MLELogger:
         ValueError
             For a statistic that is none of these; nothing of the update is logged then.
         """
-        clocks, stats = self.stats_log.update(clock_tick, stats_tick)
-        self._log(clocks, stats)
+        row = self.stats_log.quick(clock_tick, stats_tick) if self._is_plain and self._logger is not None else None
+        if row is not None:
+            self._log_quick(row)
+            clocks = stats = None
+        else:
+            clocks, stats = self.stats_log.update(clock_tick, stats_tick)
+            self._log(clocks, stats)
         model_type = self.model_log.model_type
         if self.tboard_log is not None:
             self.tboard_log.update(clocks, stats, model_type, model, plot_fig, grads)
@@ -381,7 +388,7 @@ class MLELogger:
     def _drop(self):
         gone = self._is_gone()
         logger, self._logger = self._logger, None
-        self._database, self._metrics, self._columns, self._known = None, {}, [], None
+        self._database, self._metrics, self._columns, self._known, self._shape = None, {}, [], None, None
         _open.discard(self)
         if logger is not None:
             # A run of a file that was removed cannot be gone on with, though another file may be in its place.
@@ -406,8 +413,24 @@ class MLELogger:
         if len(self._columns) != self._written:
             self._write_document()
 
+    def _log_quick(self, row):
+        """Log a row of :meth:`StatsLog.quick`: its columns are known, and are numbers."""
+        shape = self.stats_log.shape
+        if self._shape is not shape or self._looked + 0.01 < row[0]:
+            self._looked = row[0]
+            self._native()
+            self._shape = shape
+            self._row_names = ["time_elapsed"]
+            self._row_names += [self._metric("time", name, 0.0) for name in shape[0]]
+            self._row_names += [self._metric("stats", name, 0.0) for name in shape[1]]
+            if len(self._columns) != self._written:
+                self._write_document()
+        self._logger.log(dict(zip(self._row_names, row)), self.stats_log.stats_update_counter)
+
     _written = 0
     _known = None
+    #: The names that `_row_names` are the metrics of, and the seconds at which the file was last looked for.
+    _shape, _looked = None, 0.0
 
     def _metric(self, group, name, value):
         """Return the metric for a value: a series has one kind, so a column of several kinds has several."""

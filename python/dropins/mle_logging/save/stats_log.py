@@ -6,6 +6,10 @@ import numpy as np
 
 from .._store import BUILT_IN
 
+#: What one number is, without a look at it.
+_FLOATS = {float, int, bool, np.float64, np.float32}
+_CLOCKS = {float, int}
+
 
 class StatsLog:
     """Columns with a row an update.
@@ -22,13 +26,17 @@ class StatsLog:
         names = [*BUILT_IN, *(name for name in time_to_track if name not in BUILT_IN)]
         self.clock_to_track = list(dict.fromkeys(names))
         self.stats_to_track = list(dict.fromkeys(what_to_track))
-        self.clock_tracked = {name: [] for name in self.clock_to_track}
-        self.stats_tracked = {name: [] for name in self.stats_to_track}
+        self._clocks = {name: [] for name in self.clock_to_track}
+        self._stats = {name: [] for name in self.stats_to_track}
+        #: The names of the last update, `(clocks, statistics)`, where the next one can be taken by :meth:`quick`.
+        self.shape = None
+        #: Rows of that shape that are not in the columns yet.
+        self._waiting = []
         self.freeze_keys = freeze_keys
         self.stats_update_counter = 0
         self.start_time = time.time()
-        #: The text of the minute that it is.
-        self._minute, self._time = None, ""
+        #: The text of the minute that it is, and when it ends.
+        self._time, self._next_minute = "", 0.0
         #: Seconds of earlier sessions of this log.
         self.earlier_s = 0.0
         #: `[first row, unix time of its elapsed 0]` of each session.
@@ -36,8 +44,60 @@ class StatsLog:
 
     def extend_tracking(self, add_track_vars):
         """Add columns of statistics; a text is one name."""
+        self._settle()
         for name in [add_track_vars] if isinstance(add_track_vars, str) else add_track_vars:
-            self._column(self.stats_to_track, self.stats_tracked, name)
+            self._column(self.stats_to_track, self._stats, name)
+
+    @property
+    def clock_tracked(self):
+        self._settle()
+        return self._clocks
+
+    @property
+    def stats_tracked(self):
+        self._settle()
+        return self._stats
+
+    def _settle(self):
+        """Put the rows that wait into the columns."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        clocks, stats = self.shape
+        for columns, names, rows in (
+            (self._clocks, [*BUILT_IN, *clocks], zip(*(row[0] for row in waiting))),
+            (self._stats, stats, zip(*(row[1] for row in waiting))),
+        ):
+            for name, values in zip(names, rows):
+                columns[name].extend(values)
+            for name in columns.keys() - set(names):
+                columns[name].extend([None] * len(waiting))
+
+    def quick(self, clock_tick, stats_tick):
+        """Add a row that is like the last one and has numbers only.
+
+        Returns
+        -------
+        list or None
+            The seconds, the clocks and the statistics, in order. None when the row is not like that: nothing is added.
+        """
+        if self.shape is None or [*clock_tick] != self.shape[0] or [*stats_tick] != self.shape[1]:
+            return None
+        clocks, stats = [*clock_tick.values()], [*stats_tick.values()]
+        if not _CLOCKS.issuperset(map(type, clocks)) or not _FLOATS.issuperset(map(type, stats)):
+            return None
+        stats = [*map(float, stats)]
+        now = time.time()
+        if now >= self._next_minute:
+            self._tell_time(now)
+        elapsed = self.earlier_s + now - self.start_time
+        self.stats_update_counter += 1
+        self._waiting.append(([self._time, elapsed, self.stats_update_counter, *clocks], stats))
+        return [elapsed, *clocks, *stats]
+
+    def _tell_time(self, now):
+        self._time = time.strftime("%y-%m-%d/%H:%M", time.localtime(now))
+        self._next_minute = now // 60 * 60 + 60
 
     def _column(self, names, columns, name):
         if name not in columns:
@@ -63,8 +123,9 @@ class StatsLog:
         now = time.time()
         if not self.sessions or self.sessions[-1][1] != self.start_time - self.earlier_s:
             self.sessions.append([self.stats_update_counter + 1, self.start_time - self.earlier_s])
-        if now // 60 != self._minute:
-            self._minute, self._time = now // 60, time.strftime("%y-%m-%d/%H:%M", time.localtime(now))
+        if now >= self._next_minute:
+            self._tell_time(now)
+        self._settle()
         clocks = {
             "time": self._time,
             "time_elapsed": self.earlier_s + now - self.start_time,
@@ -73,8 +134,8 @@ class StatsLog:
         # What a caller calls by one of our names stays the caller's.
         clocks.update(clock_tick)
         for names, columns, row in (
-            (self.clock_to_track, self.clock_tracked, clocks),
-            (self.stats_to_track, self.stats_tracked, stats),
+            (self.clock_to_track, self._clocks, clocks),
+            (self.stats_to_track, self._stats, stats),
         ):
             for name, value in row.items():
                 self._column(names, columns, name).append(value)
@@ -82,14 +143,17 @@ class StatsLog:
                 if name not in row:
                     column.append(None)
         self.stats_update_counter += 1
+        is_plain = not set(BUILT_IN).intersection(clock_tick) and all(type(value) is float for value in stats.values())
+        self.shape = ([*clock_tick], [*stats_tick]) if is_plain else None
         return clocks, stats
 
     def restore(self, log, sessions):
         """Go on after a stored log."""
         self.clock_to_track = [*BUILT_IN, *(name for name in log["time"] if name not in BUILT_IN)]
         self.stats_to_track = list(log["stats"])
-        self.clock_tracked = {name: _as_list(log["time"].get(name, ())) for name in self.clock_to_track}
-        self.stats_tracked = {name: _as_list(log["stats"][name]) for name in self.stats_to_track}
+        self.shape, self._waiting = None, []
+        self._clocks = {name: _as_list(log["time"].get(name, ())) for name in self.clock_to_track}
+        self._stats = {name: _as_list(log["stats"][name]) for name in self.stats_to_track}
         rows = max((len(column) for column in (*self.clock_tracked.values(), *self.stats_tracked.values())), default=0)
         for column in (*self.clock_tracked.values(), *self.stats_tracked.values()):
             column.extend([None] * (rows - len(column)))
