@@ -3,22 +3,36 @@
 See the folder's README for what is kept where, and what differs.
 """
 
-from .load import load_log, load_meta_log, load_model
-from .merge import merge_config_logs, merge_seed_logs
-from .meta_log import MetaLog
-from .mle_logger import MLELogger
-from .utils import load_config
-
 __version__ = "0.1.0"
 
-__all__ = [
-    "MLELogger",
-    "MetaLog",
-    "__version__",
-    "load_config",
-    "load_log",
-    "load_meta_log",
-    "load_model",
-    "merge_config_logs",
-    "merge_seed_logs",
-]
+# By name, where each is: a training script imports what it uses.
+_WHERE = {
+    "MLELogger": "mle_logger",
+    "MetaLog": "meta_log",
+    "load_config": "utils",
+    "load_log": "load",
+    "load_meta_log": "load",
+    "load_model": "load",
+    "merge_config_logs": "merge",
+    "merge_seed_logs": "merge",
+}
+
+_MODULES = ("load", "merge", "meta_log", "mle_logger", "save", "utils")
+
+__all__ = [*_WHERE, "__version__"]
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__():
+    return sorted({*globals(), *_WHERE, *_MODULES})

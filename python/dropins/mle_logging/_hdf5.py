@@ -4,7 +4,7 @@ import ast
 import json
 import os
 
-import numpy as np
+from ._lazy import np
 
 _TEXT_LENGTHS = 64
 

@@ -19,6 +19,11 @@ def mirrors():
     return os.environ.get("MLE_MIRROR", "1").strip().lower() not in ("0", "false", "no", "off")
 
 
+def mirrors_later():
+    """Return whether a queue writes the HDF5 files of its jobs, when they are done: no job need load HDF5 for it."""
+    return os.environ.get("MLE_MIRROR", "").strip().lower() == "later"
+
+
 def path_for(folder):
     """Return where logs of a folder are written: `MLE_DB`, or a file in it."""
     return os.environ.get("MLE_DB") or os.path.join(folder, FILE)

@@ -521,7 +521,12 @@ class MLELogger:
 
     def _mirror(self, only_meta=False):
         """Bring the HDF5 file up to date."""
-        if not _store.mirrors() or not _hdf5.available():
+        if not _store.mirrors():
+            return
+        if _store.mirrors_later() and "h5py" not in sys.modules:
+            # A script that has HDF5 itself may read what it has saved.
+            return
+        if not _hdf5.available():
             return
         path = self.log_save_fname
         if self._started_over and os.path.isfile(path):

@@ -155,6 +155,7 @@ class MLEQueue:
         self.num_running_jobs = 0
         self.num_total_jobs = len(self.queue)
         self._environment: Optional[Dict[str, Optional[str]]] = None
+        self._mirrors_later = False
         self.failed_jobs: List[Dict[str, Any]] = []
 
     @staticmethod
@@ -196,6 +197,11 @@ class MLEQueue:
         elif self.automerge_seeds:
             for log_dir in self.mle_log_dirs:
                 self.merge_seeds(log_dir)
+        elif self._mirrors_later:
+            from mle_logging.merge.merge_hdf5 import write_seed_logs
+
+            for log_dir in self.mle_log_dirs:
+                write_seed_logs(log_dir)
 
     # Local jobs: one transaction adds them, one worker runs them, one query says how all are.
 
@@ -270,12 +276,15 @@ class MLEQueue:
             )
             first_wave = self.time_between_launch and place < slots
             delays.append(place * float(self.time_between_launch or 0) if first_wave else None)
+        # What jobs log is in the file; the HDF5 files beside it are written here, once, when all is there.
+        self._mirrors_later = "MLE_MIRROR" not in os.environ
+        environment = {"MLE_MIRROR": "later"} if self._mirrors_later else {}
         waves: Dict[Optional[float], List[int]] = {}
         for place, delay in enumerate(delays):
             waves.setdefault(delay, []).append(place)
         for delay, places in waves.items():
             wishes = {
-                "cwd": os.getcwd(), "env": {}, "conda": where["conda"], "venv": where["venv"], "exp_dir": None,
+                "cwd": os.getcwd(), "env": environment, "conda": where["conda"], "venv": where["venv"], "exp_dir": None,
                 "yaml": False, "grace_s": None, "retry_delay_s": None, "priority": 0, "cores": 1, "gpus": 0,
                 "memory_mib": 0, "time_limit_s": None, "retries": 0, "delay_s": delay, "held": False, "after": [],
                 "after_any": [],
@@ -426,39 +435,35 @@ class MLEQueue:
             return []
         return sorted(name for name in os.listdir(folder) if name.endswith(".hdf5"))
 
-    def _is_in_file(self, log_dir: str) -> bool:
-        """Return whether the database has logs of a config's folder."""
+    def _seeds_in_file(self, log_dir: str) -> int:
+        """Return of how many seeds the database has logs in a config's folder."""
         from mle_logging import _store
 
         for path in _store.candidates(log_dir):
             with mle.open(path, create=False) as db:
-                if _store.runs_of(db, log_dir):
-                    return True
-        return False
+                found = _store.runs_of(db, log_dir)
+                if found:
+                    return len(found)
+        return 0
 
     def _merge_seeds(self, experiment_dir: str) -> bool:
         """Merge what seeds left in a config's folder; return whether there was any."""
         from mle_logging import merge_seed_logs
 
         logs = self._logs(experiment_dir)
-        if not logs:
-            # No files beside the database: MLE_MIRROR=0, or h5py is not there.
-            found = self._is_in_file(experiment_dir)
-            for entry in self.queue:
-                if entry["log_dir"] == experiment_dir:
-                    entry["merged_logs"] = found
-            return found
         seeds = [name for name in logs if name != "log.hdf5"]
+        # There may be no files beside the database yet; with MLE_MIRROR=0, or without h5py, there will be none.
+        in_file = self._seeds_in_file(experiment_dir) if len(seeds) < self.num_seeds else 0
         merged = os.path.join(experiment_dir, "logs", "log.hdf5")
-        if seeds:
-            if "log.hdf5" in logs:
-                # Of an earlier queue; its runs are still in the file.
-                os.remove(merged)
+        if seeds and "log.hdf5" in logs and not in_file:
+            # Of an earlier queue; its runs are still in the file.
+            os.remove(merged)
+        if seeds or in_file:
             merge_seed_logs(merged, experiment_dir, len(seeds))
-        missing = self.num_seeds - len(seeds) if seeds else 0
-        if missing > 0:
-            self.logger.warning("%s: logs of %d of %d seeds are missing", experiment_dir, missing, self.num_seeds)
-        found = bool(seeds) or "log.hdf5" in logs
+            missing = self.num_seeds - max(len(seeds), in_file)
+            if missing > 0:
+                self.logger.warning("%s: logs of %d of %d seeds are missing", experiment_dir, missing, self.num_seeds)
+        found = bool(seeds) or in_file > 0 or "log.hdf5" in logs
         for entry in self.queue:
             if entry["log_dir"] == experiment_dir:
                 entry["merged_logs"] = found
@@ -493,7 +498,7 @@ class MLEQueue:
 
         run_ids = []
         for run_id, log_dir in zip(self.mle_run_ids, self.mle_log_dirs):
-            has_log = self._merge_seeds(log_dir) if merge_seeds else bool(self._logs(log_dir)) or self._is_in_file(log_dir)
+            has_log = self._merge_seeds(log_dir) if merge_seeds else bool(self._logs(log_dir)) or self._seeds_in_file(log_dir) > 0
             if has_log:
                 run_ids.append(run_id)
             else:

@@ -1,8 +1,7 @@
 """Statistics of runs over seeds."""
 
-import numpy as np
-
 from .._dict import AttributeDict
+from .._lazy import np
 
 STATISTICS = ("mean", "std", "p50", "p10", "p25", "p75", "p90")
 #: What is the same for all seeds of a run.

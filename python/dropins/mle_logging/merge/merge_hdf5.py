@@ -91,6 +91,20 @@ def merge_seed_logs(merged_path, experiment_dir, num_logs=None, delete_files=Tru
                 os.remove(path)
 
 
+def write_seed_logs(experiment_dir):
+    """Write the HDF5 file of each seed of a run's folder that is in the database alone; return the paths."""
+    if not _store.mirrors() or not _hdf5.available():
+        return []
+    folder = os.path.join(experiment_dir, "logs")
+    written = []
+    for seed, log in _read.seeds_of_folder(experiment_dir).items():
+        path = os.path.join(folder, f"log_{seed}.hdf5")
+        if not os.path.exists(path):
+            _hdf5.replace(path, lambda file, seed=seed, log=log: _hdf5.write_log(file, seed, log, append=True))
+            written.append(path)
+    return written
+
+
 def merge_config_logs(experiment_dir, all_run_ids):
     """Put the logs of several configs into `experiment_dir/meta_log.hdf5`.
 

@@ -1,13 +1,13 @@
 """Columns of numbers, texts and arrays over updates."""
 
+import sys
 import time
 
-import numpy as np
-
+from .._lazy import is_array, np
 from .._store import BUILT_IN
 
-#: What one number is, without a look at it.
-_FLOATS = {float, int, bool, np.float64, np.float32}
+#: What one number is, without a look at it; numpy's too, once there are any.
+_FLOATS = {float, int, bool}
 _CLOCKS = {float, int}
 
 
@@ -145,6 +145,8 @@ class StatsLog:
         self.stats_update_counter += 1
         is_plain = not set(BUILT_IN).intersection(clock_tick) and all(type(value) is float for value in stats.values())
         self.shape = ([*clock_tick], [*stats_tick]) if is_plain else None
+        if len(_FLOATS) == 3 and "numpy" in sys.modules:
+            _FLOATS.update((np.float64, np.float32))
         return clocks, stats
 
     def restore(self, log, sessions):
@@ -182,7 +184,7 @@ def as_value(name, value):
     """Return a statistic as it is stored: a float, a text, an array, or None."""
     if type(value) is float:
         return value
-    if isinstance(value, np.ndarray):
+    if is_array(value):
         return value.copy() if value.ndim else float(value)
     if value is None or isinstance(value, str):
         return value

@@ -3,8 +3,7 @@
 import io
 import os
 
-import numpy as np
-
+from .._lazy import np
 from .._store import BUILT_IN
 from ._events import EventWriter
 

@@ -3,8 +3,7 @@
 import os
 import warnings
 
-import numpy as np
-
+from .._lazy import np
 from .tboard_log import leaves
 
 _TRIES = 10

@@ -2,8 +2,7 @@
 
 import time
 
-import numpy as np
-
+from .._lazy import is_array, np
 from .._store import BUILT_IN
 
 _WIDTH = 80
@@ -113,7 +112,7 @@ def _shown(value):
         return "---"
     if isinstance(value, str):
         return value
-    if isinstance(value, np.ndarray):
+    if is_array(value):
         return np.array2string(np.round(value, 3), threshold=4)
     return "---" if value != value else f"{round(float(value), 3):g}"
 
