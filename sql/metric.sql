@@ -117,3 +117,20 @@ WHERE m.name = :name;
 SELECT e.kind, r.state, r.experiment_id, r.config_id
 FROM run r JOIN experiment e ON e.id = r.experiment_id
 WHERE r.id = :run;
+
+-- name: add_to_tail
+INSERT INTO tail (run_id, attempt, step, at_ms, clock, stats)
+VALUES (:run, :attempt, :step, :at_ms, :clock, :stats);
+
+-- name: has_tail
+SELECT EXISTS (SELECT 1 FROM tail);
+
+-- name: list_tails
+-- The streams that have some, of one run or of all.
+SELECT DISTINCT run_id, attempt FROM tail WHERE :run IS NULL OR run_id = :run ORDER BY run_id, attempt;
+
+-- name: read_tail
+SELECT step, at_ms, clock, stats FROM tail WHERE run_id = :run AND attempt = :attempt ORDER BY id;
+
+-- name: cut_tail
+DELETE FROM tail WHERE run_id = :run AND attempt = :attempt;

@@ -66,7 +66,13 @@ const MAY_READ_ALL: &[(&str, &str)] = &[
     ("artifact", "delete_unused_blobs"),
     // What it would scan only counts in a transaction that has broken a foreign key so far.
     ("metric", "add_stream"),
+    ("protocol", "add_run"),
     ("queue", "add_worker"),
+    // The tail is empty, or what loggers committed in the last 50 ms.
+    ("metric", "has_tail"),
+    ("metric", "list_tails"),
+    ("metric", "read_tail"),
+    ("metric", "cut_tail"),
     // The metrics of one run are few.
     ("metric", "series_of_run"),
     // Ends at the first that was not deleted.

@@ -50,7 +50,12 @@ impl Files {
     }
 
     fn reader(&self) -> Result<Store> {
-        Self::take(&self.readers).map_or_else(|| Store::open(&self.path, Open::ReadOnly), Ok)
+        let store = Self::take(&self.readers)
+            .map_or_else(|| Store::open(&self.path, Open::ReadOnly), Ok)?;
+        if self.writable {
+            metric::settle_file(&store)?;
+        }
+        Ok(store)
     }
 
     pub(crate) fn read<T>(&self, body: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {

@@ -140,7 +140,7 @@ fn add(args: &Add, output: &Output, db: &Path) -> Result<()> {
 }
 
 fn list(args: &List, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let limit = i64::from(args.limit);
     let found = store.read(|tx| match (args.run, &args.experiment) {
         (Some(run), _) => artifact::list_of_run(tx, protocol::find_run(tx, RunId(run))?, limit),
@@ -189,7 +189,7 @@ fn json_of(it: &Artifact) -> serde_json::Value {
 }
 
 fn get(args: &Get, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let found = store.read(|tx| artifact::find(tx, &args.artifact))?;
     let path = match &args.out {
         Some(path) if path.as_os_str() == "-" => {

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::output::Output;
 use crate::error::{Error, Result};
 use crate::process;
-use crate::store::{Open, SCHEMA_VERSION, SqlValue, Store};
+use crate::store::{SCHEMA_VERSION, SqlValue};
 
 /// Check the file and this machine
 ///
@@ -28,7 +28,7 @@ pub struct DoctorArgs {
 pub fn run(args: &DoctorArgs, output: &Output, db: &Path) -> Result<()> {
     let mut rows: Vec<(String, bool, String)> = Vec::new();
     let mut say = |what: &str, good: bool, text: String| rows.push((what.into(), good, text));
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let size = std::fs::metadata(db).map_or(0, |metadata| metadata.len());
     say(
         "file",

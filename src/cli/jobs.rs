@@ -272,7 +272,7 @@ fn change(
 /// # Errors
 /// [`Error::NotFound`].
 pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let reasons = store.read(|tx| lifecycle::explain(tx, JobId(args.job)))?;
     if output.json {
         let rows: Vec<Vec<SqlValue>> = reasons

@@ -10,7 +10,6 @@ use crate::display::{self, json_number, number};
 use crate::error::Result;
 use crate::protocol;
 use crate::report::{self, Place};
-use crate::store::{Open, Store};
 
 /// Show the best configs of an experiment
 ///
@@ -32,7 +31,7 @@ pub struct Args {
 /// # Errors
 /// [`crate::Error::NotFound`]; those of the store.
 pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let (metric, places) = store.read(|tx| {
         let id = find_or_latest(tx, args.experiment.as_deref())?;
         let metric = protocol::objectives(tx, id)?.into_iter().next().map(|it| it.metric);

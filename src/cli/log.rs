@@ -109,7 +109,7 @@ pub fn log(args: &LogArgs, output: &Output, db: &Path) -> Result<()> {
 /// [`Error::NotFound`] when the config does not have it.
 pub fn param(args: &ParamArgs, output: &Output, db: &Path) -> Result<()> {
     let run = run_or_here(args.run)?;
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let text: String = store
         .read(|tx| {
             tx.maybe(

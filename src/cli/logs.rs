@@ -11,7 +11,7 @@ use crate::daemon;
 use crate::display::sanitize_lines;
 use crate::error::{Error, Result};
 use crate::id::JobId;
-use crate::store::{Open, Store, Watch};
+use crate::store::Watch;
 
 /// Print what a job wrote to stdout and stderr
 ///
@@ -51,7 +51,7 @@ const JOB: &str = "SELECT state, attempt FROM job WHERE id = ?1";
 /// # Errors
 /// [`Error::NotFound`]; what opening the file returns.
 pub fn run(args: &LogsArgs, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let stream = if args.stderr {
         Some("stderr")
     } else if args.stdout {

@@ -177,7 +177,7 @@ fn list(args: &List, output: &Output, db: &Path) -> Result<()> {
         deleted: args.deleted,
         before: args.before.map(ExperimentId),
     };
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let found = store.read(|tx| protocol::list(tx, &filter, limit))?;
     if output.json {
@@ -218,7 +218,7 @@ fn json_of(it: &Summary) -> Value {
 }
 
 fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let (detail, part) = store.read(|tx| {
         let id = protocol::find_deleted_too(tx, &args.experiment)?;
         let detail = protocol::show(tx, id)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::output::{Output, object, sanitize_lines};
 use crate::display::{cell, json, json_text};
 use crate::error::{Error, Result};
-use crate::store::{Open, ReadTx, Row, SqlValue, Store};
+use crate::store::{ReadTx, Row, SqlValue};
 
 /// Ask the file a question in SQL
 ///
@@ -32,7 +32,7 @@ const ROW_MAX: usize = 10_000;
 /// # Errors
 /// [`Error::Invalid`] for a statement that would write or is none; those of the store.
 pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let sql = args.statement.as_str();
     let answer = store.read(|tx| {
         if !tx.is_read_only(sql)? || !is_question(sql) {

@@ -8,7 +8,7 @@ use crate::cli::output::Output;
 use crate::error::Result;
 use crate::process;
 use crate::protocol;
-use crate::store::{Open, SqlValue, Store};
+use crate::store::SqlValue;
 
 /// Show how far experiments, jobs and workers are
 #[derive(Debug, Clone, Args)]
@@ -60,7 +60,7 @@ fn mark_gone(row: &mut Vec<SqlValue>) {
 /// # Errors
 /// [`crate::Error::NotFound`]; what opening the file returns.
 pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     store.read(|tx| {
         let id = args.experiment.as_ref().map(|word| protocol::find(tx, word)).transpose()?;
         if let Some(state) = &args.jobs {

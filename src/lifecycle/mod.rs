@@ -170,6 +170,7 @@ fn after_job(tx: &WriteTx<'_>, over: &Over, who: &str) -> Result<()> {
         }
     }
     let Some(run) = over.run else { return Ok(()) };
+    metric::settle(tx, Some(run))?;
     let end = |state, value, error: Option<&str>| {
         unless_ended(protocol::end_run(tx, run, state, value, error, who))
     };

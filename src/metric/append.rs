@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::rows::{CLOCK, Part, Rows};
 use super::stats::{Stats, extend_series, find_bucket, put_bucket};
 use super::stream::Stream;
-use super::{Kind, PAGE, Update, Value, check_name, json_number, many};
+use super::{Kind, PAGE, Update, Value, check_name, json_number, many, tail};
 use crate::error::{Error, Result};
 use crate::id::{JobId, RunId};
 use crate::sql::named;
@@ -203,6 +203,12 @@ impl Appender {
 
     fn try_append(&mut self, tx: &WriteTx<'_>, part: Part<'_>) -> Result<Appended> {
         let Some((run, attempt)) = self.run(tx)? else { return Ok(Appended::LeaseLost) };
+        if tail::is_unsettled(tx)? {
+            let updates = tail::take(tx, run, attempt)?;
+            if !updates.is_empty() {
+                let _ = self.append(tx, &updates)?;
+            }
+        }
         let Some(head) = part.heads.first() else { return Ok(Appended::Done) };
         let mut stream = Stream::open(tx, run, attempt, head.at_ms)?;
         if self.seen != Some((run, stream.id, stream.n)) {
@@ -228,7 +234,7 @@ impl Appender {
     }
 
     /// Returns run and attempt, or `None` when the lease was lost.
-    fn run(&self, tx: &WriteTx<'_>) -> Result<Option<(i64, i64)>> {
+    pub(super) fn run(&self, tx: &WriteTx<'_>) -> Result<Option<(i64, i64)>> {
         let (job, attempt) = match self.target {
             Target::Run(run, attempt) => return Ok(Some((run.0, attempt))),
             Target::Job(job, attempt) => (job, attempt),

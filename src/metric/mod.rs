@@ -15,6 +15,7 @@ mod rows;
 mod stats;
 mod stream;
 mod supersede;
+mod tail;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use read::{
     Series, Summary, Thin, final_value, series, summary, texts, thin, timed_series, vectors,
 };
 pub use supersede::supersede;
+pub use tail::{open_to_read, settle, settle_file};
 
 use crate::error::{Error, Result};
 

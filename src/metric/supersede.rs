@@ -3,7 +3,7 @@
 use super::read::{Series, append_bucket, buckets, streams, summary_of};
 use super::stats::Stats;
 use super::stream::Stream;
-use super::{Kind, texts, vectors};
+use super::{Kind, settle, texts, vectors};
 use crate::error::Result;
 use crate::id::RunId;
 use crate::sql::named;
@@ -28,6 +28,7 @@ pub fn supersede(
     attempt: i64,
     resumed_at_step: Option<i64>,
 ) -> Result<()> {
+    settle(tx, Some(run))?;
     let step = resumed_at_step.unwrap_or(i64::MIN);
     let params = named_params! { ":run": run, ":attempt": attempt, ":step": step };
     let cut = tx.run(CUT_STREAMS, params)?;

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_initial.sql"),
+    include_str!("../../migrations/0002_add_tail.sql"),
+];
 
 /// The public interface: every view, dropped and created again by each migration.
 pub const VIEWS: &str = include_str!("../../sql/views.sql");

@@ -284,7 +284,9 @@ impl Store {
         if log - moved < pages {
             return Ok(());
         }
-        let (busy, log, moved) = self.checkpoint_pages("PRAGMA wal_checkpoint(PASSIVE)")?;
+        let (busy, ..) = self.checkpoint_pages("PRAGMA wal_checkpoint(PASSIVE)")?;
+        // It counts the pages there were when it began; what was added since keeps the log from beginning anew as well.
+        let (_, log, moved) = self.checkpoint_pages("PRAGMA wal_checkpoint(NOOP)")?;
         if busy != 0 || moved == log {
             // Another program is at it, or nobody wrote meanwhile.
             return Ok(());

@@ -137,7 +137,7 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
 /// What to do with an experiment that is stored when the system refused to go on with it: the same command again would
 /// make a second one.
 fn after_failure(db: &Path, id: ExperimentId) -> String {
-    let state = Store::open(db, Open::ReadOnly)
+    let state = crate::metric::open_to_read(db)
         .and_then(|store| store.read(|tx| protocol::state(tx, id)))
         .unwrap_or(State::Running);
     let (mle, path) = (super::own_name(), super::quote(&db.display().to_string()));

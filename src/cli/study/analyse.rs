@@ -13,7 +13,6 @@ use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
 use crate::protocol::Goal;
 use crate::search::space::Space;
-use crate::store::{Open, Store};
 use crate::study;
 
 /// Show the best trial; with several objectives one of the front
@@ -138,7 +137,7 @@ struct Read {
 }
 
 fn read(db: &Path, word: &str) -> Result<Read> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     store.read(|tx| {
         let id = study::find(tx, word)?;
         let summary = study::summary(tx, id)?;

@@ -113,7 +113,7 @@ fn change<T>(
 
 pub(super) fn space(args: &SpaceArgs, output: &Output, db: &Path) -> Result<()> {
     let Some(text) = &args.set else {
-        let store = Store::open(db, Open::ReadOnly)?;
+        let store = crate::metric::open_to_read(db)?;
         let space = store.read(|tx| study::space(tx, study::find(tx, &args.study)?))?;
         return print_space(&space, output);
     };

@@ -72,7 +72,7 @@ impl Import {
 }
 
 pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let trials = store.read(|tx| study::trials(tx, study::find(tx, &args.study)?))?;
     let (records, left_out) = peer::records(&trials);
     let Some(out) = &args.out else {
@@ -212,7 +212,7 @@ fn new_of(args: &Import, found: &optuna::Found) -> Result<NewStudy> {
 }
 
 pub(super) fn configs(args: &Configs, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let (trials, objectives) = store.read(|tx| {
         let study = study::find(tx, &args.study)?;
         let objectives = study::objectives(tx, study::experiment(tx, study)?)?;

@@ -9,7 +9,6 @@ use crate::analysis;
 use crate::cli::output::{Output, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
-use crate::store::{Open, Store};
 use crate::study::{self, Difference, Summary};
 
 /// List the studies of the file
@@ -36,7 +35,7 @@ pub struct ReplayArgs {
 }
 
 pub(super) fn list(output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let studies = store.read(study::list)?;
     if output.json {
         return output.json_array(&studies.iter().map(json_of).collect::<Vec<_>>());
@@ -75,7 +74,7 @@ fn json_of(it: &Summary) -> Value {
 }
 
 pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let (summary, objectives, space, trials) = store.read(|tx| {
         let study = study::find(tx, &args.study)?;
         let summary = study::summary(tx, study)?;
@@ -152,7 +151,7 @@ pub(super) fn json_of_trial(trial: &analysis::Trial) -> Value {
 }
 
 pub(super) fn replay(args: &ReplayArgs, output: &Output, db: &Path) -> Result<()> {
-    let store = Store::open(db, Open::ReadOnly)?;
+    let store = crate::metric::open_to_read(db)?;
     let replay = store.read(|tx| study::replay(tx, study::find(tx, &args.study)?, args.cold))?;
     let difference = replay.difference.as_ref();
     if output.json {

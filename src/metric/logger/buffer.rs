@@ -5,9 +5,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::is_number;
+use super::place::Place;
 use crate::error::{Error, Result};
 use crate::metric::rows::{CLOCK, Head, Number, Rows};
-use crate::metric::{Value, check_name};
+use crate::metric::{Appended, Value, check_name};
+use crate::store::Store;
 
 /// The writer begins when so many updates wait: with as many being written, 4,096 are at stake …
 pub(super) const UPDATES_MAX: usize = 2_048;
@@ -21,6 +23,8 @@ const FORK_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Shared {
     front: Mutex<Front>,
+    /// The connection of callers that commit by themselves. Locked before `front`.
+    own: Mutex<Option<Store>>,
     /// The writer waits for work.
     wake: Condvar,
     /// Callers wait for the writer.
@@ -44,6 +48,8 @@ pub(super) struct Front {
     counts_updates: bool,
     logged: u64,
     pub(super) committed: u64,
+    /// How many updates callers committed that are to become points.
+    pub(super) tail: u64,
     pub(super) urgent: bool,
     pub(super) closing: bool,
     /// How many forks want the file left, and whether it is.
@@ -112,6 +118,57 @@ impl Shared {
         Ok(uncommitted)
     }
 
+    /// Commits one update of numbers in the caller's thread.
+    pub(super) fn put_now(
+        &self,
+        place: &Place,
+        at_ms: i64,
+        step: Option<i64>,
+        clock: &[(&str, f64)],
+        stats: &[(&str, f64)],
+    ) -> Result<()> {
+        let mut own = self.own();
+        let mut front = self.front();
+        while front.holds > 0 {
+            drop(own);
+            front = self.done.wait(front).unwrap_or_else(PoisonError::into_inner);
+            drop(front);
+            own = self.own();
+            front = self.front();
+        }
+        if let Some(stop) = &front.stopped {
+            return Err(stop.error());
+        }
+        for (at, (name, _)) in clock.iter().chain(stats).enumerate() {
+            front.slot(at, name)?;
+        }
+        let step = step.or_else(|| front.step(clock));
+        drop(front);
+        let store = match &mut *own {
+            Some(store) => store,
+            empty => empty.insert(place.store()?),
+        };
+        if store.write(|tx| place.put(tx, step, at_ms, clock, stats))? == Appended::LeaseLost {
+            let stop = Stop::LeaseLost(place.job_name());
+            let error = stop.error();
+            self.stop(stop);
+            return Err(error);
+        }
+        let mut front = self.front();
+        front.logged += 1;
+        front.tail += 1;
+        let tail = front.tail;
+        drop(front);
+        if tail == 1 || tail == UPDATES_MAX as u64 {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    fn own(&self) -> MutexGuard<'_, Option<Store>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[cold]
     fn wait_for_room<'a>(&'a self, mut front: MutexGuard<'a, Front>) -> MutexGuard<'a, Front> {
         while front.logged - front.committed >= WAITING_MAX && front.stopped.is_none() {
@@ -165,12 +222,16 @@ impl Shared {
                 !front.parked && front.stopped.is_none()
             })
             .unwrap_or_else(PoisonError::into_inner);
-        front.parked || front.stopped.is_some()
+        let has_left = front.parked || front.stopped.is_some();
+        drop(front);
+        *self.own() = None;
+        has_left
     }
 
     pub(super) fn release(&self) {
         self.front().holds -= 1;
         self.wake.notify_one();
+        self.done.notify_all();
     }
 
     /// Tells callers that nothing more will be written.

@@ -111,6 +111,19 @@ impl Logger {
         self.shared()?.push(clock::now_ms(), step, clock, stats, &mut values.into_iter())
     }
 
+    /// Logs numbers as [`Logger::put`] does, and returns once they are in the file: a transaction of their own.
+    ///
+    /// # Errors
+    /// As [`Logger::update`]; what [`Store::write`] returns, and the update is not logged.
+    pub fn put_now(
+        &self,
+        step: Option<i64>,
+        clock: &[(&str, f64)],
+        stats: &[(&str, f64)],
+    ) -> Result<()> {
+        self.shared()?.put_now(&self.place, clock::now_ms(), step, clock, stats)
+    }
+
     /// Logs values of any kind, besides clocks.
     ///
     /// A value that does not fit what its series holds is left out: see [`Logger::take_refused`].

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::id::{ExperimentId, JobId, RunId};
-use crate::metric::{Appended, Appender, final_value};
+use crate::metric::{Appended, Appender, final_value, settle, tail};
 use crate::protocol::{
     self, Kind, NewExperiment, Objective, Provenance, RunState, State, add_config, add_run,
     count_open_runs, end_run, score_config, start_run,
@@ -171,13 +171,38 @@ impl Place {
         }
     }
 
+    pub(super) fn store(&self) -> Result<Store> {
+        open_store(&self.path, Open::Existing)
+    }
+
+    /// The job as messages name it.
+    pub(super) fn job_name(&self) -> String {
+        self.job.map(|(job, _)| job.to_string()).unwrap_or_default()
+    }
+
+    /// Adds one update to what waits to become points.
+    pub(super) fn put(
+        &self,
+        tx: &WriteTx<'_>,
+        step: Option<i64>,
+        at_ms: i64,
+        clock: &[(&str, f64)],
+        stats: &[(&str, f64)],
+    ) -> Result<Appended> {
+        let Some((run, attempt)) = self.appender().run(tx)? else {
+            return Ok(Appended::LeaseLost);
+        };
+        tail::put(tx, run, attempt, step, at_ms, clock, stats)?;
+        Ok(Appended::Done)
+    }
+
     /// Times count from here.
     fn begin(&self, tx: &WriteTx<'_>) -> Result<()> {
         match self.appender().begin(tx, tx.now_ms)? {
             Appended::Done => Ok(()),
             Appended::LeaseLost => Err(Error::Conflict {
                 what: "job",
-                id: self.job.map(|(job, _)| job.to_string()).unwrap_or_default(),
+                id: self.job_name(),
                 why: "is no longer this attempt's: its lease was lost".into(),
             }),
         }
@@ -193,7 +218,7 @@ impl Place {
     }
 }
 
-fn open_store(path: &Path, how: Open) -> Result<Store> {
+pub(super) fn open_store(path: &Path, how: Open) -> Result<Store> {
     let mut store = Store::open(path, how)?;
     store.checkpoint_by_hand();
     Ok(store)
@@ -235,6 +260,7 @@ fn end(tx: &WriteTx<'_>, run: RunId, why: Option<&str>) -> Result<()> {
     if state.is_end() {
         return Ok(());
     }
+    settle(tx, Some(run))?;
     let value = match protocol::objectives(tx, experiment)?.first() {
         Some(objective) if why.is_none() => {
             final_value(tx, run, &objective.metric, objective.value_from, objective.goal)?

@@ -206,3 +206,67 @@ fn kill_9_loses_fifty_milliseconds_and_nothing_flushed() {
         count(&store, "SELECT count(*) FROM points WHERE metric = 'a' AND value = step + 1");
     assert_eq!(values as u64, kept, "what is kept is whole");
 }
+
+#[test]
+fn what_is_put_now_is_in_the_file_and_soon_among_the_points() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let mut wanted = options();
+    wanted.objectives = vec![Objective::new("loss", Goal::Min)];
+    let log = Logger::open(&path, wanted).unwrap();
+    let store = Store::open(&path, Open::ReadOnly).unwrap();
+    const KEPT: &str = "SELECT (SELECT count(*) FROM tail) + (SELECT n FROM stream)";
+    log.put_now(Some(5), &[("epoch", 1.5)], &[("loss", 0.5), ("nan", f64::NAN)]).unwrap();
+    assert_eq!(count(&store, KEPT), 1);
+    log.put_now(None, &[], &[("loss", f64::INFINITY)]).unwrap();
+    assert_eq!(count(&store, KEPT), 2);
+    assert!(log.put_now(None, &[], &[("", 1.0)]).is_err(), "a bad name");
+    // An update of another kind comes after them.
+    log.text(&[], "note", "third").unwrap();
+    log.flush().unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM tail"), 0);
+    log.put_now(None, &[], &[("loss", 0.25)]).unwrap();
+    log.close().unwrap();
+    let loss = store.read(|tx| series(tx, RunId(1), "loss")).unwrap().unwrap();
+    assert_eq!((loss.steps, loss.values), (vec![5, 6, 8], vec![0.5, f64::INFINITY, 0.25]));
+    assert_eq!(store.read(|tx| texts(tx, RunId(1), "note")).unwrap().unwrap()[0].0, 7);
+    assert_eq!(count(&store, "SELECT n = 1 AND nan = 1 FROM metrics WHERE metric = 'nan'"), 1);
+    assert_eq!(count(&store, "SELECT kind = 'clock' FROM metrics WHERE metric = 'epoch'"), 1);
+    assert_eq!(count(&store, "SELECT value = 0.25 FROM runs"), 1);
+}
+
+/// The body of the child of the next test: notes how many updates are in the file.
+#[test]
+fn child_that_puts_until_killed() {
+    let Ok(folder) = std::env::var(CHILD) else { return };
+    let folder = Path::new(&folder);
+    let notes = std::fs::File::create(folder.join("notes")).unwrap();
+    let log = Logger::open(folder.join("x.db"), options()).unwrap();
+    for i in 1u64.. {
+        log.put_now(None, &[], &[("a", i as f64), ("b", 0.5)]).unwrap();
+        notes.write_at(&i.to_le_bytes(), 0).unwrap();
+    }
+}
+
+#[test]
+fn kill_9_loses_nothing_that_was_put_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = alone("child_that_puts_until_killed", CHILD, folder.path()).spawn().unwrap();
+    let noted = || {
+        let mut bytes = [0; 8];
+        let file = std::fs::File::open(folder.path().join("notes"));
+        file.and_then(|file| file.read_exact_at(&mut bytes, 0))
+            .map_or(0, |()| u64::from_le_bytes(bytes))
+    };
+    while noted() < 3_000 {
+        assert!(child.try_wait().unwrap().is_none(), "the child logs until it is killed");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let store = crate::metric::open_to_read(folder.path().join("x.db")).unwrap();
+    let a = store.read(|tx| series(tx, RunId(1), "a")).unwrap().unwrap();
+    assert!(a.values.len() as u64 >= noted(), "noted {}, kept {}", noted(), a.values.len());
+    assert!(a.values.iter().zip(1..).all(|(value, i)| *value == f64::from(i)));
+    assert_eq!(count(&store, "SELECT count(*) FROM tail"), 0);
+}

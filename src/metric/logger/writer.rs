@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::buffer::{Front, PAUSE, Shared, Stop, UPDATES_MAX};
-use super::place::Place;
+use super::place::{Place, open_store};
 use crate::error::{Error, Result};
 use crate::metric::rows::{Part, Rows};
 use crate::metric::{Appended, Appender};
@@ -27,6 +27,8 @@ pub(super) struct Writer {
     store: Option<Store>,
     appender: Appender,
     known_names: usize,
+    /// How many updates callers committed, to become points with the next commit.
+    tail: u64,
     looked_at: Instant,
 }
 
@@ -35,10 +37,11 @@ impl Writer {
         Writer {
             shared,
             path: place.path.clone(),
-            job: place.job.map(|(job, _)| job.to_string()).unwrap_or_default(),
+            job: place.job_name(),
             store,
             appender: place.appender().lenient(),
             known_names: 0,
+            tail: 0,
             looked_at: Instant::now(),
         }
     }
@@ -56,7 +59,7 @@ impl Writer {
         loop {
             let closing = self.take(&mut rows);
             let mut rest = rows.all();
-            while !rest.heads.is_empty() {
+            while !rest.heads.is_empty() || self.tail > 0 {
                 let (part, later) = rest.split(UPDATES_MAX, VALUES_MAX);
                 if !self.commit(part) {
                     return;
@@ -80,7 +83,7 @@ impl Writer {
                 front = self.park(&shared, front);
                 continue;
             }
-            let waiting = front.rows.heads.len();
+            let waiting = front.rows.heads.len() + front.tail as usize;
             if front.closing || waiting >= UPDATES_MAX || (front.urgent && waiting > 0) {
                 break;
             }
@@ -104,6 +107,7 @@ impl Writer {
             self.appender.slot(name);
         }
         self.known_names = front.list.len();
+        self.tail = std::mem::take(&mut front.tail);
         front.closing
     }
 
@@ -145,7 +149,7 @@ impl Writer {
         }
         let refused = self.appender.take_refused();
         let mut front = self.shared.front();
-        front.committed += part.heads.len() as u64;
+        front.committed += part.heads.len() as u64 + std::mem::take(&mut self.tail);
         front.error = None;
         for why in refused {
             if front.refused.len() < 100 && !front.refused.contains(&why) {
@@ -167,11 +171,7 @@ impl Writer {
     fn try_commit(&mut self, part: Part<'_>) -> Result<Appended> {
         let store = match &mut self.store {
             Some(store) => store,
-            empty => {
-                let mut store = Store::open(&self.path, Open::Existing)?;
-                store.checkpoint_by_hand();
-                empty.insert(store)
-            }
+            empty => empty.insert(open_store(&self.path, Open::Existing)?),
         };
         store.write(|tx| self.appender.append_rows(tx, part))
     }
