@@ -234,10 +234,13 @@ CREATE TABLE score (
     high95        REAL,
     iqm           REAL,                           -- mean of the middle half
     median        REAL,
+    late          INTEGER NOT NULL DEFAULT 0 CHECK (late >= 0),                 -- ends since, which it does not know yet
     PRIMARY KEY (experiment_id, config_id)
 ) STRICT, WITHOUT ROWID;
 -- Serves the view leaderboard.
 CREATE INDEX score_for_rank ON score (experiment_id, mean);
+-- What is to be worked out when the experiment ends.
+CREATE INDEX score_late ON score (experiment_id, config_id) WHERE late > 0;
 
 CREATE TABLE worker (
     -- A process that leases jobs, or another of the programs at work on this file.

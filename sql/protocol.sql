@@ -239,7 +239,17 @@ ORDER BY id;
 INSERT INTO score (experiment_id, config_id, n, failed, mean, std, low95, high95, iqm, median)
 VALUES (:experiment_id, :config_id, :n, :failed, :mean, :std, :low95, :high95, :iqm, :median)
 ON CONFLICT DO UPDATE SET n = excluded.n, failed = excluded.failed, mean = excluded.mean, std = excluded.std,
-    low95 = excluded.low95, high95 = excluded.high95, iqm = excluded.iqm, median = excluded.median;
+    low95 = excluded.low95, high95 = excluded.high95, iqm = excluded.iqm, median = excluded.median, late = 0;
+
+-- name: ends_of_score
+-- How many ends a score knows, and how many came since.
+SELECT n + failed, late FROM score WHERE experiment_id = :experiment_id AND config_id = :config_id;
+
+-- name: leave_score
+UPDATE score SET late = late + 1 WHERE experiment_id = :experiment_id AND config_id = :config_id;
+
+-- name: late_scores
+SELECT config_id FROM score INDEXED BY score_late WHERE experiment_id = :experiment_id AND late > 0;
 
 -- name: remove_score
 DELETE FROM score WHERE experiment_id = :experiment_id AND config_id = :config_id;

@@ -17,6 +17,8 @@ use crate::store::{Pool, ReadTx};
 
 /// How often seeds are drawn again for an interval.
 const RESAMPLES: usize = 2_000;
+/// With more values than this the mean is normal, and so is its interval.
+const BOOTSTRAP_MAX: usize = 2_000;
 
 /// What the values of a config's runs come to. All but `n` are NaN when there is no value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,7 +71,8 @@ pub struct OverSeeds {
 /// Returns what some runs' values come to.
 ///
 /// The interval is of the percentile method over 2,000 resamples of the runs; the same values give the same interval, in
-/// whatever order they come. With one value it is that value.
+/// whatever order they come. With one value it is that value; with more than 2,000, where resampling shows nothing else,
+/// it is that of the normal distribution.
 ///
 /// # Source
 /// Interval and IQM as in Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice" (rliable: `trim_mean` 0.25).
@@ -79,7 +82,13 @@ pub fn score(values: &[f64]) -> Score {
     let n = sorted.len();
     let mean = mean_of(&sorted);
     let variance = sorted.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n as f64;
-    let (low95, high95) = bootstrap(&sorted);
+    let (low95, high95) = match n {
+        0..=BOOTSTRAP_MAX => bootstrap(&sorted),
+        _ => {
+            let half = NORMAL_975 * (variance / n as f64).sqrt();
+            (mean - half, mean + half)
+        }
+    };
     Score {
         n,
         mean,
@@ -90,6 +99,9 @@ pub fn score(values: &[f64]) -> Score {
         median: quantile(n, 0.5, |i| sorted[i]),
     }
 }
+
+/// The quantile 0.975 of the normal distribution.
+const NORMAL_975: f64 = 1.959_963_984_540_054;
 
 fn mean_of(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
@@ -370,6 +382,18 @@ mod tests {
                 assert!(values.is_sorted(), "{n} {bits:b}");
             }
         }
+    }
+
+    #[test]
+    fn an_interval_of_many_values_goes_on_from_that_of_fewer() {
+        let values = |n: u32| -> Vec<f64> { (0..n).map(|i| f64::from(i * 7919 % n)).collect() };
+        let width = |n: u32| {
+            let score = score(&values(n));
+            assert!(score.low95 < score.mean && score.mean < score.high95);
+            (score.high95 - score.low95) / score.std * f64::from(n).sqrt()
+        };
+        let (few, many) = (width(2_000), width(2_001));
+        assert!((few / many - 1.0).abs() < 0.1, "{few} {many}");
     }
 
     /// Expected values are numpy 2.4.6's: mean, std, percentile; the IQM is the mean of the middle five.

@@ -59,3 +59,57 @@ fn what_was_there_before_the_worker_is_left_alone() {
     assert!(mle::process::start_of(pid).is_some());
     mle::process::signal(pid, libc::SIGKILL);
 }
+
+const READER: &str = "MLE_TEST_READER";
+
+#[test]
+fn a_reader_who_may_not_write_leaves_nothing_beside_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let counted = |path: &str| {
+        let store = mle::store::Store::open(path, mle::store::Open::ReadOnly).unwrap();
+        let count = "SELECT count(*) FROM runs";
+        store.read(|tx| tx.one(count, [], |row| row.get::<_, i64>(0))).unwrap()
+    };
+    if let Ok(path) = std::env::var(READER) {
+        // SAFETY: this process is alone, and does nothing else.
+        unsafe {
+            if libc::geteuid() == 0 {
+                assert_eq!(libc::setuid(65534), 0);
+            }
+        }
+        assert!(std::fs::write(format!("{path}-mine"), "").is_err(), "may write");
+        assert_eq!(counted(&path), 1);
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.mle(&["run", "--db", "x.db", "--", "true"]).ok();
+    let mode = |name: &str, mode| {
+        std::fs::set_permissions(lab.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let test = "files_and_deaths::a_reader_who_may_not_write_leaves_nothing_beside_the_file";
+    let path = lab.path("x.db");
+    let read = |lab: &Lab| {
+        let mut reader = lab.myself(test, READER);
+        let output = reader.env(READER, &path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    };
+    mode(".", 0o555);
+    mode("x.db", 0o444);
+    read(&lab);
+    let beside = || ["x.db-wal", "x.db-shm"].map(|name| lab.path(name).exists());
+    assert_eq!(beside(), [false, false]);
+    mode(".", 0o755);
+    mode("x.db", 0o644);
+    // Beside its owner, who is at work.
+    let worker = lab.start("mle-worker", &["--db", "x.db"]);
+    lab.wait_for(
+        "x.db",
+        "SELECT count(*) FROM workers WHERE state = 'live' AND kind = 'worker'",
+        "1",
+    );
+    read(&lab);
+    lab.signal(worker, libc::SIGTERM);
+    assert!(lab.child(worker).wait().unwrap().success());
+    lab.mle(&["queue", "add", "--db", "x.db", "--", "true"]).ok();
+    assert_eq!(counted(lab.path("x.db").to_str().unwrap()), 1);
+}

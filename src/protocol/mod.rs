@@ -232,6 +232,7 @@ pub fn set_state(
     let open = !now.is_end() && !next.is_end();
     tx.run(if open { SET_OPEN_STATE } else { SET_STATE }, params)?;
     if next.is_end() {
+        run::score_late(tx, experiment)?;
         refresh_wide_view(tx, experiment)?;
     }
     Ok(true)

@@ -20,6 +20,9 @@ const COUNT_OPEN: &str = named(include_str!("../../sql/protocol.sql"), "count_op
 const LIST_RUNS: &str = named(include_str!("../../sql/protocol.sql"), "list_runs");
 const VALUES: &str = named(include_str!("../../sql/protocol.sql"), "values_of_config");
 const SET_SCORE: &str = named(include_str!("../../sql/protocol.sql"), "set_score");
+const ENDS_OF_SCORE: &str = named(include_str!("../../sql/protocol.sql"), "ends_of_score");
+const LEAVE_SCORE: &str = named(include_str!("../../sql/protocol.sql"), "leave_score");
+const LATE_SCORES: &str = named(include_str!("../../sql/protocol.sql"), "late_scores");
 const REMOVE_SCORE: &str = named(include_str!("../../sql/protocol.sql"), "remove_score");
 
 /// A run as lists show it.
@@ -183,9 +186,31 @@ pub fn list_runs(
 /// Of several runs with one seed the latest that ended counts. `n` are those with a finite value, `failed` those that
 /// failed or were complete without one; what was pruned or cancelled says nothing about the config.
 ///
+/// Every value is read for this, and one more changes little once there are many: from 64 seeds on it is worked out when a
+/// sixteenth more have ended, and when the experiment ends.
+///
 /// # Errors
 /// [`Error::Sqlite`].
 pub fn score_config(tx: &WriteTx, experiment: ExperimentId, config: ConfigId) -> Result<()> {
+    let of_config = named_params! {":experiment_id": experiment, ":config_id": config};
+    let ends: Option<(i64, i64)> =
+        tx.maybe(ENDS_OF_SCORE, of_config, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    match ends {
+        Some((known, late)) if known >= 64 && (late + 1) * 16 < known => {
+            tx.run(LEAVE_SCORE, of_config).map(drop)
+        }
+        _ => score_now(tx, experiment, config),
+    }
+}
+
+/// Works out the scores of an experiment that do not know all ends yet.
+pub(super) fn score_late(tx: &WriteTx, experiment: ExperimentId) -> Result<()> {
+    let of_experiment = named_params! {":experiment_id": experiment};
+    let late: Vec<ConfigId> = tx.all(LATE_SCORES, of_experiment, |row| row.get(0))?;
+    late.into_iter().try_for_each(|config| score_now(tx, experiment, config))
+}
+
+fn score_now(tx: &WriteTx, experiment: ExperimentId, config: ConfigId) -> Result<()> {
     let mut latest = BTreeMap::new();
     let of_config = named_params! {":experiment_id": experiment, ":config_id": config};
     tx.each(VALUES, of_config, |row| {

@@ -232,6 +232,32 @@ fn a_score_counts_finite_values_and_the_latest_of_a_seed() {
 }
 
 #[test]
+fn a_config_of_many_seeds_is_scored_now_and_then_and_at_the_end() {
+    let (_folder, mut store) = store();
+    let id = experiment(&mut store, "x");
+    let config = config(&mut store, json!({}));
+    let known = |store: &Store| -> (i64, f64) {
+        let row = |r: &crate::store::Row| Ok((r.get(0)?, r.get(1)?));
+        store.read(|tx| tx.one("SELECT n, mean FROM score", [], row)).unwrap()
+    };
+    store.write(|tx| set_state(tx, id, State::Running, None, "me")).unwrap();
+    let steps = store.count_steps();
+    let mut spent = Vec::new();
+    for seed in 0..1000 {
+        let before = steps.load(std::sync::atomic::Ordering::Relaxed);
+        ended_run(&mut store, id, config, seed, RunState::Complete, Some(seed as f64));
+        spent.push(steps.load(std::sync::atomic::Ordering::Relaxed) - before);
+        let (n, _) = known(&store);
+        assert!(n <= seed + 1 && (seed + 1 - n) * 16 <= seed + 1, "{n} of {}", seed + 1);
+    }
+    // The cost of an end does not grow with the ends before it.
+    let mean = |spent: &[u64]| spent.iter().sum::<u64>() as f64 / spent.len() as f64;
+    assert!(mean(&spent[800..]) < 2.0 * mean(&spent[100..300]), "{spent:?}");
+    store.write(|tx| set_state(tx, id, State::Complete, None, "me")).unwrap();
+    assert_eq!(known(&store), (1000, 499.5));
+}
+
+#[test]
 fn runs_are_counted_as_they_come_and_go() {
     let (_folder, mut store) = store();
     let id = store
