@@ -266,8 +266,7 @@ class Strategy:
             With several objectives: lists of all that no other is better than.
         """
         if self.num_objectives > 1:
-            best = self.pareto_front()
-            return (*_columns(best), _ckpts(best))
+            return self.get_pareto_front()
         if top_k > self.eval_counter:
             raise SpaceError(f"there are {self.eval_counter} evaluations, and the best {top_k} are asked for")
         import numpy as np
@@ -278,6 +277,11 @@ class Strategy:
         if top_k == 1:
             return ids[0], configs[0], evals[0], ckpts[0] if ckpts else None
         return np.array(ids), configs, evals, ckpts
+
+    def get_pareto_front(self):
+        """Return what :meth:`get_best` does with several objectives."""
+        best = self.pareto_front()
+        return (*_columns(best), _ckpts(best))
 
     def pareto_front(self):
         """Return the records that no other is better than, by the first objective."""
@@ -376,11 +380,17 @@ class Strategy:
         for name, values in self.space.categorical.items():
             have = [_engine.key_of({name: record["params"].get(name)}) for record in best]
             categorical[name] = [value for value in values if _engine.key_of({name: value}) in have] or values
+        self.refine_space(real, integer, categorical)
+        if self.verbose:
+            self.print_hello(f"Refined after {self.eval_counter} evaluations, around the best {top_k}")
+
+    def refine_space(self, real=None, integer=None, categorical=None):
+        """Search on in another range of the variables."""
+        if not self.can_refine:
+            raise SpaceError(f"{self.search_name} cannot be refined")
         self.space.update(real, integer, categorical)
         self.last_refined = self.eval_counter
         self.refined()
-        if self.verbose:
-            self.print_hello(f"Refined after {self.eval_counter} evaluations, around the best {top_k}")
 
     def refined(self):
         """Go on in the space as it is now."""

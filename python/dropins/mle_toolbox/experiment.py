@@ -38,6 +38,11 @@ class MLExperiment:
         A JAX key when it was asked for.
     """
 
+    train_config: Any
+    log_config: Any
+    model_config: Any
+    device_config: Any
+
     def __init__(
         self,
         config_fname: str = "configs/base_config.json",

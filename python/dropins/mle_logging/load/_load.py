@@ -2,10 +2,10 @@
 
 import os
 
-from . import _hdf5, _read
-from ._dict import AttributeDict
-from .merge.aggregate import aggregate_over_seeds
-from .meta_log import MetaLog
+from .. import _hdf5, _read
+from .._dict import AttributeDict
+from ..merge.aggregate import aggregate_over_seeds
+from ..meta_log import MetaLog
 
 ALONE = "no_seed_provided"
 
@@ -84,6 +84,6 @@ def load_model(ckpt_path, model_type, model=None):
     -----
     jax, sklearn and numpy checkpoints are pickles: load only those you trust.
     """
-    from .save.model_log import load_model_ckpt
+    from ..save.model_log import load_model_ckpt
 
     return load_model_ckpt(os.fspath(ckpt_path), model_type, model)

@@ -1,0 +1,5 @@
+"""Where the original package has these names."""
+
+from ._load import load_model
+
+__all__ = ["load_model"]

@@ -1,0 +1,5 @@
+"""Where the original package has these names."""
+
+from .resource import MLEResource
+
+__all__ = ["MLEResource"]

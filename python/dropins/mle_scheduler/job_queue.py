@@ -1,0 +1,6 @@
+"""Where the original package has these names."""
+
+from .job import MLEJob
+from .queue import MLEQueue
+
+__all__ = ["MLEJob", "MLEQueue"]

@@ -1,0 +1,5 @@
+"""Where the original package has these names."""
+
+from .helpers_launch_ssh import SSH_Manager, copy_dir_ssh, delete_dir_ssh, send_dir_ssh
+
+__all__ = ["SSH_Manager", "copy_dir_ssh", "delete_dir_ssh", "send_dir_ssh"]

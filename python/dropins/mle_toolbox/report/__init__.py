@@ -1,0 +1,5 @@
+"""Reports and their figures."""
+
+from ..src.report import FigureGenerator, ReportGenerator
+
+__all__ = ["FigureGenerator", "ReportGenerator"]

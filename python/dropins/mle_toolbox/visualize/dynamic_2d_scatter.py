@@ -1,0 +1,5 @@
+"""Where the original package has these names."""
+
+from .animate import animate_2D_scatter
+
+__all__ = ["animate_2D_scatter"]

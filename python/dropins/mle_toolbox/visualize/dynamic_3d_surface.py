@@ -1,0 +1,5 @@
+"""Where the original package has these names."""
+
+from .animate import animate_3D_surface
+
+__all__ = ["animate_3D_surface"]
