@@ -112,20 +112,20 @@ pub struct AddArgs {
     /// GPUs it takes
     #[arg(long, value_name = "N", default_value_t = 0)]
     gpus: u32,
-    /// Memory it takes, in MiB; it is killed when it uses more
-    #[arg(long, value_name = "MIB", default_value_t = 0)]
-    memory: u32,
-    /// Seconds until it is stopped
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = super::programs::seconds)]
+    /// Memory it takes, in MiB or as 4GB; it is killed when it uses more
+    #[arg(long, value_name = "MEMORY", default_value = "0", value_parser = super::programs::memory)]
+    memory: u64,
+    /// Time until it is stopped, in seconds or as 90s, 10m, 2h, 1d
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = super::programs::seconds)]
     time: Option<f64>,
-    /// Seconds between asking it to stop (SIGTERM) and killing it [default: 5]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = super::programs::seconds)]
+    /// Time between asking it to stop (SIGTERM) and killing it [default: 5s]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = super::programs::seconds)]
     grace: Option<f64>,
     /// How often it is tried again when it fails
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     retries: u32,
-    /// Seconds before the first retry; each further one waits twice as long
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = super::programs::seconds)]
+    /// Time before the first retry; each further one waits twice as long
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = super::programs::seconds)]
     retry_delay: Option<f64>,
     /// Start when this job succeeded; may be given several times
     #[arg(long, value_name = "JOB")]
@@ -133,8 +133,8 @@ pub struct AddArgs {
     /// Start when this job ended, however it did; may be given several times
     #[arg(long, value_name = "JOB")]
     after_any: Vec<i64>,
-    /// Start in so many seconds
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = super::programs::seconds)]
+    /// Start after this time
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = super::programs::seconds)]
     delay: Option<f64>,
     /// While a job with this key is open, do not add another: print that one's number
     #[arg(long, value_name = "KEY")]
@@ -339,7 +339,7 @@ pub fn queue(args: &QueueArgs, output: &Output, db: &Path) -> Result<()> {
         priority: args.priority,
         cores: args.cores,
         gpus: args.gpus,
-        memory_mib: u64::from(args.memory),
+        memory_mib: args.memory,
         time_limit_ms: args.time.map(|time| ms(time).max(1)),
         try_max: args.retries + 1,
         unique_key: args.key.clone(),

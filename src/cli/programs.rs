@@ -10,6 +10,7 @@ use super::news::Lines;
 use super::output::Output;
 use crate::daemon;
 use crate::error::{Error, Result};
+use crate::spec;
 use crate::worker::{self, Options};
 
 /// Run jobs of this file on this machine
@@ -30,14 +31,14 @@ pub struct WorkerArgs {
     /// Cores to give [default: those of the machine]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub cores: Option<u32>,
-    /// Memory to give, in MiB [default: that of the machine]
-    #[arg(long, value_name = "MIB")]
+    /// Memory to give, in MiB or as 64GB [default: that of the machine]
+    #[arg(long, value_name = "MEMORY", value_parser = memory)]
     pub memory: Option<u64>,
-    /// Seconds a lease lasts without renewal
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true, value_parser = seconds)]
+    /// How long a lease lasts without renewal, in seconds or as 90s, 10m
+    #[arg(long, value_name = "TIME", default_value = "30", allow_negative_numbers = true, value_parser = seconds)]
     pub lease: f64,
-    /// Leave after so many seconds without work
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
+    /// Leave after this time without work
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = seconds)]
     pub idle: Option<f64>,
     /// Leave once nothing is queued, running or due
     #[arg(long)]
@@ -83,12 +84,18 @@ enum SearcherVerb {
     },
 }
 
-/// Reads a positive number of seconds.
+/// Reads a span of time: a positive number of seconds, or as specs have it [s].
 pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value <= 1e9 => Ok(value),
-        _ => Err("not a positive number of seconds".into()),
+        Ok(_) => Err("not a positive number of seconds".into()),
+        Err(_) => spec::time_ms(text).map(|ms| ms as f64 / 1000.0),
     }
+}
+
+/// Reads an amount of memory as specs have it [MiB]; 0 is none.
+pub(super) fn memory(text: &str) -> std::result::Result<u64, String> {
+    if text == "0" { Ok(0) } else { spec::memory_mib(text) }
 }
 
 /// Runs the worker.

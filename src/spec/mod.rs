@@ -115,7 +115,7 @@ pub fn is_toolbox(text: &str) -> bool {
     document::read(text, "").is_ok_and(|document| document.contains_key("meta_job_args"))
 }
 
-/// Returns the plan of one plain command line: `mle run -- COMMAND …`.
+/// Returns the plan of one plain command line: `mle run -- COMMAND …`; its one config is empty.
 ///
 /// The words are taken as they are; braces in them mean nothing.
 pub fn for_command(argv: Vec<String>, name: &str) -> Plan {
@@ -123,4 +123,25 @@ pub fn for_command(argv: Vec<String>, name: &str) -> Plan {
     plan.configs = vec![NamedConfig { name: "command".into(), params: Map::new(), source: None }];
     plan.pass_seed = false;
     plan
+}
+
+/// Reads a goal by any of the words people use for it: `min`, `minimize`, `minimise`, and those of `max`.
+pub fn goal(text: &str) -> Option<Goal> {
+    plan::GOALS.iter().find(|(word, _)| *word == text).map(|(_, goal)| *goal)
+}
+
+/// Reads a span of time as specs have it [ms]: seconds, or `90s`, `10m`, `2h`, `1d`, `HH:MM:SS`.
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn time_ms(text: &str) -> std::result::Result<i64, String> {
+    units::time_ms(&text.into())
+}
+
+/// Reads an amount of memory as specs have it [MiB]: MiB, or `512M`, `4GB`, `1.5GiB`.
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn memory_mib(text: &str) -> std::result::Result<u64, String> {
+    units::memory_mib(&text.into())
 }

@@ -1,6 +1,7 @@
 //! Our own spec language: short, strict, and the same in YAML, JSON and TOML.
 
 use super::block::{Block, check_name, whole, wrong};
+use super::plan::GOALS;
 use super::{
     Activate, Aggregate, Files, Goal, KNOWN_STRATEGIES, Kind, NamedConfig, Objective, Plan,
     Processing, Resources, Search, ValueFrom,
@@ -221,11 +222,10 @@ fn objectives(top: &Block) -> Result<Vec<Objective>> {
 fn objective(block: &Block) -> Result<Objective> {
     block.only(&["name", "goal", "from"])?;
     block.need("name")?;
-    let goals = [("min", Goal::Min), ("max", Goal::Max)];
     let froms = [("last", ValueFrom::Last), ("best", ValueFrom::Best), ("mean", ValueFrom::Mean)];
     Ok(Objective {
         metric: block.name("name")?.unwrap_or_default().into(),
-        goal: block.word("goal", "goal", &goals)?.unwrap_or(Goal::Min),
+        goal: block.word("goal", "goal", &GOALS)?.unwrap_or(Goal::Min),
         from: block.word("from", "choice", &froms)?.unwrap_or(ValueFrom::Last),
     })
 }

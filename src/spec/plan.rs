@@ -174,6 +174,16 @@ pub enum Goal {
     Max,
 }
 
+/// The words for goals.
+pub(super) const GOALS: [(&str, Goal); 6] = [
+    ("min", Goal::Min),
+    ("max", Goal::Max),
+    ("minimize", Goal::Min),
+    ("maximize", Goal::Max),
+    ("minimise", Goal::Min),
+    ("maximise", Goal::Max),
+];
+
 /// Which value stands for a series of points.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]

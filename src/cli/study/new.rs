@@ -9,6 +9,7 @@ use super::{pairs, read_space};
 use crate::cli::output::{Output, path_json};
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal, Provenance};
+use crate::spec;
 use crate::store::{Open, Store};
 use crate::study::{self, NewStudy};
 
@@ -105,8 +106,10 @@ fn objectives(texts: &[String]) -> Result<Vec<(String, Goal)>> {
     }
     let one = |text: &String| match text.rsplit_once(':') {
         None => Ok((text.clone(), Goal::Min)),
-        Some((metric, "min" | "minimize")) => Ok((metric.to_owned(), Goal::Min)),
-        Some((metric, "max" | "maximize")) => Ok((metric.to_owned(), Goal::Max)),
+        Some((metric, word)) if spec::goal(word).is_some() => {
+            let is_max = spec::goal(word) == Some(spec::Goal::Max);
+            Ok((metric.to_owned(), if is_max { Goal::Max } else { Goal::Min }))
+        }
         Some((_, other)) => {
             Err(Error::invalid("--objective", format!("\"{other}\" is neither min nor max")))
         }
