@@ -15,6 +15,28 @@ FROM score s CROSS JOIN config c ON c.id = s.config_id
 WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL
 ORDER BY s.mean DESC LIMIT :limit;
 
+-- name: failed_configs
+-- Configs without a value, whose runs failed, with a reason.
+SELECT s.config_id, s.failed, c.params,
+       (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name,
+       (SELECT r.error FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id
+        AND r.error IS NOT NULL LIMIT 1) AS error
+FROM score s CROSS JOIN config c ON c.id = s.config_id
+WHERE s.experiment_id = :experiment_id AND s.mean IS NULL AND s.failed > 0
+ORDER BY s.config_id LIMIT :limit;
+
+-- name: count_failed_configs
+SELECT count(*) FROM score WHERE experiment_id = :experiment_id AND mean IS NULL AND failed > 0;
+
+-- name: runs_of_commands
+-- Of single commands with one name and one objective: all that ended.
+SELECT e.id, r.config_id, r.seed, r.state, r.value, r.error, c.params
+FROM experiment e CROSS JOIN objective o ON o.experiment_id = e.id AND o.position = 0
+CROSS JOIN run r ON r.experiment_id = e.id CROSS JOIN config c ON c.id = r.config_id
+WHERE e.name = :name AND e.ended_at_ms IS NOT NULL AND e.kind = 'command' AND e.deleted_at_ms IS NULL
+  AND o.metric = :metric AND o.goal = :goal AND r.state IN ('complete', 'failed')
+ORDER BY e.id;
+
 -- name: count_scores
 SELECT count(*) FROM score WHERE experiment_id = :experiment_id AND mean IS NOT NULL;
 

@@ -109,6 +109,21 @@ pub fn params(params: &Map<String, Value>) -> String {
         .join(" ")
 }
 
+/// Returns a parameter's value as a cell: numbers with the digits that [`number`] keeps.
+pub fn param(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(value) if value.is_f64() => number(value.as_f64().unwrap_or(f64::NAN)),
+        value => value.to_string(),
+    }
+}
+
+/// As [`params`], with numbers as [`number`] shows them: for tables.
+pub fn params_short(params: &Map<String, Value>) -> String {
+    let pairs = leaves(params).into_iter().map(|(name, value)| format!("{name}={}", param(value)));
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
 /// Returns the values of nested parameters by their dotted path, in order.
 pub fn leaves(params: &Map<String, Value>) -> Vec<(String, &Value)> {
     fn walk<'a>(prefix: &str, map: &'a Map<String, Value>, out: &mut Vec<(String, &'a Value)>) {
@@ -216,5 +231,8 @@ mod tests {
     fn parameters_fit_on_a_line() {
         let value = serde_json::json!({"lr": 0.1, "net": {"w": [1, 2], "act": "relu"}, "x": {}});
         assert_eq!(params(value.as_object().unwrap()), "lr=0.1 net.w=[1,2] net.act=relu x={}");
+        let value = serde_json::json!({"lr": 0.012_345_678_9, "n": 1_234_567, "act": "relu"});
+        let short = params_short(value.as_object().unwrap());
+        assert_eq!(short, "lr=0.012346 n=1234567 act=relu");
     }
 }

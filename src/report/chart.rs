@@ -1,4 +1,4 @@
-//! Learning curves as SVG: pure functions from numbers to text, without colours (those are the page's).
+//! Learning curves, dots and bars as SVG: pure functions from numbers to text, without colours (those are the page's).
 
 use std::fmt::Write;
 
@@ -21,8 +21,19 @@ const BOTTOM: f64 = 34.0;
 /// Above this ratio of the largest to the least, positive values are shown by their size (log scale).
 const LOG_RATIO: f64 = 1000.0;
 
+/// How values are laid along an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// Evenly.
+    Linear,
+    /// By their size, when they are positive.
+    Log,
+    /// By their size, when they are positive and far apart.
+    Auto,
+}
+
 /// One axis: where a value is, and which values have a mark.
-struct Axis {
+pub(super) struct Axis {
     from: f64,
     to: f64,
     log: bool,
@@ -31,9 +42,19 @@ struct Axis {
 }
 
 impl Axis {
+    /// An axis from left to right that has all the values; `None` when none is finite.
+    pub(super) fn across(values: impl Iterator<Item = f64>, scale: Scale) -> Option<Axis> {
+        Axis::new(values, scale, LEFT, WIDTH - LEFT - RIGHT)
+    }
+
+    /// An axis from below to above.
+    pub(super) fn up(values: impl Iterator<Item = f64>, scale: Scale) -> Option<Axis> {
+        Axis::new(values, scale, HEIGHT - BOTTOM, -(HEIGHT - TOP - BOTTOM))
+    }
+
     fn new(
         values: impl Iterator<Item = f64>,
-        may_log: bool,
+        scale: Scale,
         start: f64,
         length: f64,
     ) -> Option<Axis> {
@@ -44,14 +65,16 @@ impl Axis {
         if low > high {
             return None;
         }
-        let log = may_log && low > 0.0 && high / low > LOG_RATIO;
-        if log {
-            return Some(Axis { from: low.log10(), to: high.log10(), log, start, length });
+        let far_apart = || high / low > LOG_RATIO;
+        if low > 0.0 && (scale == Scale::Log || scale == Scale::Auto && far_apart()) {
+            let pad = if low == high { 0.5 } else { 0.0 };
+            let (from, to) = (low.log10() - pad, high.log10() + pad);
+            return Some(Axis { from, to, log: true, start, length });
         }
         // A flat line is in the middle; huge values must not make the range infinite.
         let pad = if low == high { (low.abs() * 0.1).max(0.5) } else { 0.0 };
         let (from, to) = ((low - pad).max(f64::MIN / 4.0), (high + pad).min(f64::MAX / 4.0));
-        Some(Axis { from, to, log, start, length })
+        Some(Axis { from, to, log: false, start, length })
     }
 
     fn place(&self, value: f64) -> f64 {
@@ -64,6 +87,12 @@ impl Axis {
     fn ticks(&self) -> Vec<f64> {
         if !self.log {
             return nice_ticks(self.from, self.to, 5);
+        }
+        if self.to - self.from < 2.0 {
+            // Within a hundredfold powers of ten alone are too few.
+            let powers = self.from.floor() as i32..=self.to.ceil() as i32;
+            let marks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|n| n * 10f64.powi(power)));
+            return marks.filter(|at| (self.from..=self.to).contains(&at.log10())).collect();
         }
         let (first, last) = (self.from.ceil() as i32, self.to.floor() as i32);
         let every = usize::try_from((last - first) / 6).unwrap_or(0) + 1;
@@ -91,14 +120,8 @@ pub(super) fn nice_ticks(from: f64, to: f64, count: usize) -> Vec<f64> {
     (0..=n.min(20)).map(|i| (first + i as f64) * step + 0.0).filter(|tick| *tick <= to).collect()
 }
 
-/// Draws curves over one pair of axes; `None` when there is nothing finite to draw. The i-th has the class `s<i>`.
-pub(super) fn draw(curves: &[Curve], label: &str) -> Option<String> {
-    let all = |pick: fn(&Curve) -> &Vec<f64>| curves.iter().flat_map(pick).copied();
-    let width = WIDTH - LEFT - RIGHT;
-    let x = Axis::new(all(|curve| &curve.x), false, LEFT, width)?;
-    let values = all(|c| &c.mean).chain(all(|c| &c.low)).chain(all(|c| &c.high));
-    let y = Axis::new(values, true, HEIGHT - BOTTOM, -(HEIGHT - TOP - BOTTOM))?;
-
+/// Begins a picture, with the marks of both axes; `names` stand in the place of numbers under a list of choices.
+fn begin(x: &Axis, y: &Axis, names: Option<&[String]>, label: &str) -> String {
     let mut svg = String::new();
     let _ = write!(
         svg,
@@ -117,16 +140,45 @@ pub(super) fn draw(curves: &[Curve], label: &str) -> Option<String> {
             crate::display::number(tick)
         );
     }
-    for tick in x.ticks() {
+    let marks: Vec<(f64, String)> = match names {
+        None => x.ticks().into_iter().map(|tick| (tick, crate::display::number(tick))).collect(),
+        Some(names) => {
+            // As many letters as there is room for.
+            let room = (80 / names.len().max(1)).max(4);
+            let shorten = |name: &String| escape(&crate::display::shorten(name, room));
+            names.iter().enumerate().map(|(at, name)| (at as f64, shorten(name))).collect()
+        }
+    };
+    for (tick, text) in marks {
         let at = x.place(tick);
         let _ = write!(
             svg,
-            r#"<path class="mark" d="M{at:.1} {bottom}v4"/><text class="tick" x="{at:.1}" y="{}" text-anchor="middle">{}</text>"#,
+            r#"<path class="mark" d="M{at:.1} {bottom}v4"/><text class="tick" x="{at:.1}" y="{}" text-anchor="middle">{text}</text>"#,
             bottom + 18.0,
-            crate::display::number(tick)
         );
     }
     let _ = write!(svg, r#"<path class="axis" d="M{LEFT} {bottom}H{}"/>"#, WIDTH - RIGHT);
+    svg
+}
+
+/// Ends a picture with the name of what is from left to right.
+fn end(svg: &mut String, across: &str) {
+    let _ = write!(
+        svg,
+        r#"<text class="tick" x="{}" y="{}" text-anchor="end">{}</text></svg>"#,
+        WIDTH - RIGHT,
+        HEIGHT - 2.0,
+        escape(across)
+    );
+}
+
+/// Draws curves over one pair of axes; `None` when there is nothing finite to draw. The i-th has the class `s<i>`.
+pub(super) fn draw(curves: &[Curve], label: &str) -> Option<String> {
+    let all = |pick: fn(&Curve) -> &Vec<f64>| curves.iter().flat_map(pick).copied();
+    let x = Axis::across(all(|curve| &curve.x), Scale::Linear)?;
+    let values = all(|c| &c.mean).chain(all(|c| &c.low)).chain(all(|c| &c.high));
+    let y = Axis::up(values, Scale::Auto)?;
+    let mut svg = begin(&x, &y, None, label);
     for (i, curve) in curves.iter().enumerate() {
         let band = band(curve, &x, &y);
         if !band.is_empty() {
@@ -134,22 +186,80 @@ pub(super) fn draw(curves: &[Curve], label: &str) -> Option<String> {
         }
     }
     for (i, curve) in curves.iter().enumerate() {
-        let _ = write!(svg, r#"<path class="line s{i}" d="{}"/>"#, line(curve, &x, &y));
+        let _ =
+            write!(svg, r#"<path class="line s{i}" d="{}"/>"#, line(&curve.x, &curve.mean, &x, &y));
     }
-    let scale = if y.log { ", log scale" } else { "" };
-    let _ = write!(
-        svg,
-        r#"<text class="tick" x="{}" y="{}" text-anchor="end">step{scale}</text></svg>"#,
-        WIDTH - RIGHT,
-        HEIGHT - 2.0
-    );
+    end(&mut svg, if y.log { "step, log scale" } else { "step" });
     Some(svg)
 }
 
-fn line(curve: &Curve, x: &Axis, y: &Axis) -> String {
+/// Draws dots, which get darker from the first to the last, and a line over them. What is not finite is left out.
+pub(super) fn scatter(
+    x: &Axis,
+    y: &Axis,
+    dots: &[(f64, f64)],
+    over: &[(f64, f64)],
+    names: Option<&[String]>,
+    across: &str,
+    up: &str,
+) -> String {
+    let mut svg = begin(x, y, names, &format!("{up} by {across}"));
+    for (i, (at, value)) in dots.iter().enumerate() {
+        if is_drawable(*at, x) && is_drawable(*value, y) {
+            let shade = 0.25 + 0.6 * (i + 1) as f64 / dots.len() as f64;
+            let _ = write!(
+                svg,
+                r#"<circle class="dot" cx="{:.1}" cy="{:.1}" r="3.2" opacity="{shade:.2}"/>"#,
+                x.place(*at),
+                y.place(*value)
+            );
+        }
+    }
+    if !over.is_empty() {
+        let (xs, values): (Vec<f64>, Vec<f64>) = over.iter().copied().unzip();
+        let _ = write!(svg, r#"<path class="line s1" d="{}"/>"#, line(&xs, &values, x, y));
+    }
+    let scale = |axis: &Axis| if axis.log { ", log scale" } else { "" };
+    end(&mut svg, &format!("{across}{}; upwards {up}{}", scale(x), scale(y)));
+    svg
+}
+
+/// Draws a bar for each name, value (0 to 1) and its text; `None` when there are none.
+pub(super) fn bars(rows: &[(String, f64, String)], label: &str) -> Option<String> {
+    const ROW: f64 = 26.0;
+    const NAMES: f64 = 170.0;
+    const TEXTS: f64 = 60.0;
+    if rows.is_empty() {
+        return None;
+    }
+    let height = ROW * rows.len() as f64 + 8.0;
+    let mut svg = format!(
+        r#"<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{}">"#,
+        escape(label)
+    );
+    let largest = rows.iter().map(|row| row.1).filter(|it| it.is_finite()).fold(1e-9, f64::max);
+    for (i, (name, value, text)) in rows.iter().enumerate() {
+        let (top, share) = (ROW * i as f64 + 4.0, value.max(0.0) / largest);
+        let share = if share.is_finite() { share } else { 0.0 };
+        let length = share * (WIDTH - NAMES - TEXTS);
+        let base = top + 15.0;
+        let _ = write!(
+            svg,
+            r#"<text class="tick" x="{}" y="{base:.1}" text-anchor="end">{}</text><rect class="bar" x="{NAMES}" y="{top:.1}" width="{length:.1}" height="18" rx="3"/><text class="tick" x="{:.1}" y="{base:.1}">{}</text>"#,
+            NAMES - 8.0,
+            escape(&crate::display::shorten(name, 26)),
+            NAMES + length + 8.0,
+            escape(text)
+        );
+    }
+    svg.push_str("</svg>");
+    Some(svg)
+}
+
+fn line(xs: &[f64], values: &[f64], x: &Axis, y: &Axis) -> String {
     let mut path = String::new();
     let mut pen_is_down = false;
-    for (at, value) in curve.x.iter().zip(&curve.mean) {
+    for (at, value) in xs.iter().zip(values) {
         if !is_drawable(*value, y) {
             pen_is_down = false;
             continue;
@@ -280,6 +390,32 @@ mod tests {
         let nothing = Curve { x, mean: vec![f64::NAN; 6], ..Curve::default() };
         assert_eq!(draw(&[nothing], ""), None);
         assert_eq!(draw(&[], ""), None);
+    }
+
+    #[test]
+    fn dots_and_bars_are_sound_whatever_the_numbers() {
+        let dots = [(0.02, 1.0), (0.5, f64::NAN), (-1.0, 2.0), (0.1, f64::INFINITY), (0.8, 0.5)];
+        let x = Axis::across([0.02, 0.1, 0.8].into_iter(), Scale::Log).unwrap();
+        let marks: Vec<String> = x.ticks().into_iter().map(crate::display::number).collect();
+        assert_eq!(marks, ["0.02", "0.05", "0.1", "0.2", "0.5"]);
+        let y = Axis::up(dots.iter().map(|dot| dot.1), Scale::Auto).unwrap();
+        let names = ["<a>".to_owned(), "b".to_owned()];
+        let svg = scatter(&x, &y, &dots, &[(0.02, 1.0), (0.8, 0.5)], Some(&names), "<x>", "y");
+        assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("<a>"), "{svg}");
+        assert_eq!(
+            (svg.matches("<circle").count(), svg.matches("<path class=\"line").count()),
+            (2, 1)
+        );
+        assert!(
+            Axis::across([3.0].into_iter(), Scale::Log).is_some_and(|axis| axis.place(3.0) > LEFT)
+        );
+        let rows = [
+            ("<p>".to_owned(), f64::NAN, "?".to_owned()),
+            ("q".to_owned(), 0.5, "50 %".to_owned()),
+        ];
+        let svg = bars(&rows, "importance").unwrap();
+        assert!(!svg.contains("NaN") && svg.contains("&lt;p&gt;") && svg.contains("50 %"), "{svg}");
+        assert_eq!(bars(&[], ""), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a report says, gathered from the file as texts and numbers; how it looks is for others.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -9,13 +11,16 @@ use crate::display::{self, number};
 use crate::error::Result;
 use crate::id::{ConfigId, ExperimentId, JobId, RunId};
 use crate::metric;
-use crate::protocol::{self, Detail, Goal, RunState};
+use crate::protocol::{self, Detail, Goal, Objective, RunState};
 use crate::sql::named;
 use crate::store::{ReadTx, Row, named_params};
 
 const TEXT: &str = include_str!("../../sql/report.sql");
 const BEST_SMALL: &str = named(TEXT, "best_configs_when_small_is_good");
 const BEST_LARGE: &str = named(TEXT, "best_configs_when_large_is_good");
+const FAILED_CONFIGS: &str = named(TEXT, "failed_configs");
+const COUNT_FAILED: &str = named(TEXT, "count_failed_configs");
+const RUNS_OF_COMMANDS: &str = named(TEXT, "runs_of_commands");
 const COUNT_SCORES: &str = named(TEXT, "count_scores");
 const FIRST_CONFIGS: &str = named(TEXT, "first_configs");
 const COUNT_RUNS: &str = named(TEXT, "count_runs");
@@ -24,6 +29,8 @@ const METRICS: &str = named(TEXT, "metrics_of_first_runs");
 
 /// The most rows of a table of configs.
 const PLACE_MAX: i64 = 50;
+/// The most configs that failed in it.
+const FAILED_MAX: i64 = 20;
 /// The most rows of a table of runs.
 const RUN_MAX: i64 = 200;
 /// The most lines in a chart: as many as there are colours.
@@ -72,11 +79,128 @@ pub fn leaderboard(tx: &ReadTx, experiment: ExperimentId, limit: i64) -> Result<
     let statement = if is_large_good { BEST_LARGE } else { BEST_SMALL };
     let params = named_params! {":experiment_id": experiment, ":limit": limit};
     let mut places: Vec<Place> = tx.all(statement, params, place_of)?;
+    number_places(&mut places);
+    Ok(places)
+}
+
+/// A config without a value, for the end of a leaderboard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failed {
+    /// Which config.
+    pub config: ConfigId,
+    /// What its runs are called.
+    pub name: String,
+    /// Seeds that ended without a value.
+    pub failed: i64,
+    /// Why one of them did.
+    pub error: String,
+    /// The config itself.
+    pub params: Map<String, Value>,
+}
+
+/// What stands for a reason that nobody gave: the metric was logged, and was no number.
+const NO_VALUE: &str = "its value is no finite number";
+
+/// Returns up to `limit` configs of an experiment that have no value because their runs failed; none of an experiment
+/// without an objective.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn failed_configs(tx: &ReadTx, experiment: ExperimentId, limit: i64) -> Result<Vec<Failed>> {
+    if protocol::objectives(tx, experiment)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let params = named_params! {":experiment_id": experiment, ":limit": limit};
+    tx.all(FAILED_CONFIGS, params, |row| {
+        Ok(Failed {
+            config: row.get(0)?,
+            failed: row.get(1)?,
+            params: serde_json::from_str(row.get_ref(2)?.as_str()?).unwrap_or_default(),
+            name: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+            error: row.get::<_, Option<String>>(4)?.unwrap_or_else(|| NO_VALUE.into()),
+        })
+    })
+}
+
+/// The runs of one config of [`commands`].
+struct OfConfig {
+    config: ConfigId,
+    experiment: ExperimentId,
+    params: Map<String, Value>,
+    /// By seed: the value, or why there is none.
+    seeds: BTreeMap<i64, std::result::Result<f64, String>>,
+}
+
+/// Returns the leaderboard of all single commands of the file that have an experiment's name and first objective, and
+/// those that failed. Of several with one config and seed the latest counts, as in [`protocol::score_config`].
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn commands(
+    tx: &ReadTx,
+    name: &str,
+    objective: &Objective,
+) -> Result<(Vec<Place>, Vec<Failed>)> {
+    let mut configs: Vec<OfConfig> = Vec::new();
+    let of = named_params! {":name": name, ":metric": objective.metric, ":goal": objective.goal};
+    tx.each(RUNS_OF_COMMANDS, of, |row| {
+        let (experiment, config) = (row.get(0)?, row.get::<_, ConfigId>(1)?);
+        let at = configs.iter().position(|it| it.config == config).unwrap_or(configs.len());
+        if at == configs.len() {
+            let params = serde_json::from_str(row.get_ref(6)?.as_str()?).unwrap_or_default();
+            configs.push(OfConfig { config, experiment, params, seeds: BTreeMap::new() });
+        }
+        let complete = row.get::<_, RunState>(3)? == RunState::Complete;
+        let value: Option<f64> = row.get(4)?;
+        let error: Option<String> = row.get(5)?;
+        let value = value.filter(|value| complete && value.is_finite());
+        configs[at].experiment = experiment;
+        configs[at]
+            .seeds
+            .insert(row.get(2)?, value.ok_or(error.unwrap_or_else(|| NO_VALUE.into())));
+        Ok(())
+    })?;
+    let (mut places, mut failed) = (Vec::new(), Vec::new());
+    for OfConfig { config, experiment, params, seeds } in configs {
+        let name = format!("experiment {experiment}");
+        let values: Vec<f64> = seeds.values().filter_map(|seed| seed.clone().ok()).collect();
+        let without = i64::try_from(seeds.len() - values.len()).unwrap_or(i64::MAX);
+        if values.is_empty() {
+            let error = seeds.into_values().filter_map(std::result::Result::err).next_back();
+            let error = error.unwrap_or_default();
+            failed.push(Failed { config, name, failed: without, error, params });
+            continue;
+        }
+        let score = crate::aggregate::score(&values);
+        let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        places.push(Place {
+            place: 0,
+            config,
+            name,
+            mean: score.mean,
+            interval: finite(score.low95).zip(finite(score.high95)),
+            std: finite(score.std),
+            iqm: finite(score.iqm),
+            median: finite(score.median),
+            seeds: i64::try_from(values.len()).unwrap_or(i64::MAX),
+            failed: without,
+            params,
+        });
+    }
+    places.sort_by(|a, b| match objective.goal {
+        Goal::Max => b.mean.total_cmp(&a.mean),
+        Goal::Min => a.mean.total_cmp(&b.mean),
+    });
+    number_places(&mut places);
+    Ok((places, failed))
+}
+
+/// Numbers places from 1; the same mean is the same place.
+fn number_places(places: &mut [Place]) {
     for i in 0..places.len() {
         let ties = i > 0 && places[i].mean == places[i - 1].mean;
         places[i].place = if ties { places[i - 1].place } else { i + 1 };
     }
-    Ok(places)
 }
 
 fn place_of(row: &Row<'_>) -> rusqlite::Result<Place> {
@@ -107,6 +231,15 @@ pub(super) struct PlaceRow {
     pub(super) params: Vec<(String, String)>,
     /// Its line in the charts.
     pub(super) curve: Option<usize>,
+}
+
+/// A config that failed, as text.
+#[derive(Debug, Serialize)]
+pub(super) struct FailedRow {
+    pub(super) name: String,
+    pub(super) seeds: String,
+    pub(super) error: String,
+    pub(super) params: Vec<(String, String)>,
 }
 
 /// A row of the table of runs as text.
@@ -160,6 +293,9 @@ pub(super) struct Data {
     pub(super) metric: String,
     pub(super) places: Vec<PlaceRow>,
     pub(super) places_left_out: i64,
+    pub(super) failed: Vec<FailedRow>,
+    pub(super) failed_left_out: i64,
+    pub(super) search: Option<super::search::Search>,
     pub(super) legend: Vec<String>,
     pub(super) charts: Vec<Chart>,
     pub(super) runs: Vec<RunRow>,
@@ -179,6 +315,9 @@ pub(super) fn gather(tx: &ReadTx, id: ExperimentId) -> Result<Data> {
     let places = leaderboard(tx, id, PLACE_MAX)?;
     let scores: i64 =
         tx.one(COUNT_SCORES, named_params! {":experiment_id": id}, |row| row.get(0))?;
+    let failed = failed_configs(tx, id, FAILED_MAX)?;
+    let of_experiment = named_params! {":experiment_id": id};
+    let failed_all: i64 = tx.one(COUNT_FAILED, of_experiment, |row| row.get(0))?;
     let shown = shown_configs(tx, id, &places)?;
     let summary = &detail.summary;
     let metric = summary.metric.clone().unwrap_or_else(|| "value".into());
@@ -194,6 +333,12 @@ pub(super) fn gather(tx: &ReadTx, id: ExperimentId) -> Result<Data> {
         objectives: detail.objectives.iter().map(super::facts::objective).collect(),
         places: place_rows(&places),
         places_left_out: scores - i64::try_from(places.len()).unwrap_or(0),
+        failed_left_out: match failed.len() {
+            0 => 0,
+            shown => failed_all - i64::try_from(shown).unwrap_or(0),
+        },
+        failed: failed.iter().map(failed_row).collect(),
+        search: super::search::search(tx, id)?,
         charts: charts(tx, &detail, &shown)?,
         legend: shown.iter().map(|(_, name)| name.clone()).collect(),
         runs_left_out: summary.runs - i64::try_from(runs.len()).unwrap_or(0),
@@ -260,17 +405,21 @@ fn place_rows(places: &[Place]) -> Vec<PlaceRow> {
     rows.collect()
 }
 
+fn failed_row(failed: &Failed) -> FailedRow {
+    let name = match failed.name.is_empty() {
+        true => format!("config {}", failed.config),
+        false => failed.name.clone(),
+    };
+    FailedRow {
+        name,
+        seeds: format!("0 ({} failed)", failed.failed),
+        error: display::shorten(&failed.error, 200).into_owned(),
+        params: texts(&failed.params).into_iter().take(40).collect(),
+    }
+}
+
 fn texts(params: &Map<String, Value>) -> Vec<(String, String)> {
-    display::leaves(params)
-        .into_iter()
-        .map(|(name, value)| match value {
-            Value::String(text) => (name, text.clone()),
-            Value::Number(value) if value.is_f64() => {
-                (name, number(value.as_f64().unwrap_or(f64::NAN)))
-            }
-            value => (name, value.to_string()),
-        })
-        .collect()
+    display::leaves(params).into_iter().map(|(name, value)| (name, display::param(value))).collect()
 }
 
 fn run_row(run: &protocol::Run, is_valued: bool, now_ms: i64) -> RunRow {

@@ -105,8 +105,10 @@ pub(super) fn rerun(detail: &Detail) -> Vec<String> {
             let name = detail.spec_name.as_deref().unwrap_or("spec.yaml");
             let file =
                 name.rsplit('/').next().filter(|file| !file.is_empty()).unwrap_or("spec.yaml");
-            lines.push(format!("mle protocol show {id} --spec > {}", quote(file)));
-            lines.push(format!("mle run {}", quote(file)));
+            // The user's own file may have changed since; paths in it start at its folder, so the copy is beside it.
+            let copy = format!("again-{id}-{file}");
+            lines.push(format!("mle protocol show {id} --spec > {}", quote(&copy)));
+            lines.push(format!("mle run {} --name {}", quote(&copy), quote(&detail.summary.name)));
         }
         (None, false) => lines.push(shell_words::join(&detail.command_line)),
         (None, true) => {}

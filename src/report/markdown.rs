@@ -30,6 +30,15 @@ pub(super) fn render(data: &Data) -> String {
         let _ = writeln!(out, "## Best config: {}\n", text(name));
         pairs(&mut out, ["parameter", "value"], params);
     }
+    if let Some(search) = data.search.as_ref().filter(|search| !search.importance.is_empty()) {
+        let _ = writeln!(out, "## Which parameters matter\n\n{}.\n", text(&search.summary));
+        out.push_str("| parameter | variance it explains alone | what the best have in common |\n");
+        out.push_str("|---|---:|---:|\n");
+        for (name, alone, among_best) in &search.importance {
+            let _ = writeln!(out, "| {} | {alone} | {among_best} |", text(name));
+        }
+        out.push('\n');
+    }
     for chart in &data.charts {
         let _ = writeln!(out, "## {} at the end\n", text(&chart.title));
         pairs(&mut out, ["config", "mean over seeds"], &chart.ends);
@@ -54,7 +63,7 @@ pub(super) fn render(data: &Data) -> String {
 }
 
 fn leaderboard(out: &mut String, data: &Data) {
-    if data.places.is_empty() {
+    if data.places.is_empty() && data.failed.is_empty() {
         return;
     }
     let metric = text(&data.metric);
@@ -75,7 +84,19 @@ fn leaderboard(out: &mut String, data: &Data) {
             params.join(" ")
         );
     }
-    left_out(out, data.places_left_out, "configs");
+    for failed in &data.failed {
+        let pairs = failed.params.iter().map(|(name, value)| text(&format!("{name}={value}")));
+        let params: Vec<String> = pairs.collect();
+        let _ = writeln!(
+            out,
+            "| – | {} | failed | {} | {} | {} |",
+            text(&failed.name),
+            text(&failed.error),
+            text(&failed.seeds),
+            params.join(" ")
+        );
+    }
+    left_out(out, data.places_left_out + data.failed_left_out, "configs");
 }
 
 fn runs(out: &mut String, data: &Data) {

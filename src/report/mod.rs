@@ -10,6 +10,7 @@ mod facts;
 mod html;
 mod jobs;
 mod markdown;
+mod search;
 
 use crate::artifact::{self, ArtifactKind, NewArtifact, Owner, Prepared};
 use crate::error::Result;
@@ -18,7 +19,7 @@ use crate::protocol;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
-pub use data::{Place, leaderboard};
+pub use data::{Failed, Place, commands, failed_configs, leaderboard};
 pub(crate) use facts::{facts, objective};
 
 const REPORTS: &str = named(include_str!("../../sql/report.sql"), "reports_of_experiment");

@@ -223,3 +223,39 @@ fn statements_use_an_index() {
         }
     }
 }
+
+#[test]
+fn failed_configs_stand_at_the_end_of_the_leaderboard() {
+    let (_folder, mut store) = store();
+    let id = experiment(&mut store, "x");
+    for (i, value) in [Some(2.0), None, Some(1.0)].into_iter().enumerate() {
+        let config = config(&mut store, json!({"i": i}));
+        let state = if value.is_some() { RunState::Complete } else { RunState::Failed };
+        ended_run(&mut store, id, config, 0, state, value);
+    }
+    store
+        .write(|tx| tx.run("UPDATE run SET error = 'boom <b>' WHERE state = 'failed'", []))
+        .unwrap();
+    let failed = store.read(|tx| failed_configs(tx, id, 9)).unwrap();
+    assert_eq!((failed.len(), failed[0].failed, failed[0].error.as_str()), (1, 1, "boom <b>"));
+    let report = rendered(&store, id);
+    let table: Vec<&str> =
+        report.markdown.split("## Leaderboard").nth(1).unwrap().lines().skip(4).take(3).collect();
+    assert!(table[2].starts_with("| – | c | failed | boom \\<b\\> | 0 (1 failed) |"), "{table:?}");
+    assert!(report.html.contains("boom &lt;b&gt;"));
+}
+
+#[test]
+fn doing_it_again_leaves_the_user_s_spec_alone() {
+    let (_folder, mut store) = store();
+    let new = NewExperiment {
+        spec_text: Some("command: x".into()),
+        spec_name: Some("search.yaml".into()),
+        ..NewExperiment::new("my search", Kind::Search)
+    };
+    let id = store.write(|tx| protocol::add(tx, &new, &Provenance::default())).unwrap();
+    let markdown = rendered(&store, id).markdown;
+    assert!(markdown.contains("show 1 --spec > again-1-search.yaml\n"), "{markdown}");
+    assert!(markdown.contains("mle run again-1-search.yaml --name 'my search'\n"), "{markdown}");
+    assert!(!markdown.contains("> search.yaml"));
+}

@@ -1,0 +1,166 @@
+//! What a search found, as pictures: how the best value came about, which parameters matter, and each against the value.
+
+use serde::Serialize;
+
+use super::chart::{self, Axis, Scale};
+use crate::analysis::{self, Trial};
+use crate::display;
+use crate::error::Result;
+use crate::id::{ExperimentId, StudyId};
+use crate::protocol::Goal;
+use crate::search::domain::{Domain, Prior};
+use crate::search::space::Param;
+use crate::store::ReadTx;
+use crate::study;
+
+/// The most dots of a plot.
+const DOT_MAX: usize = 1000;
+/// The most parameters that have a plot each.
+const SLICE_MAX: usize = 12;
+/// The most trials that the importance is worked out from.
+const IMPORTANCE_MAX: usize = 500;
+/// The share of the trials that counts as the best.
+const BEST_SHARE: f64 = 0.1;
+
+/// A picture and what it shows.
+#[derive(Debug, Serialize)]
+pub(super) struct Plot {
+    pub(super) title: String,
+    pub(super) svg: String,
+}
+
+/// The pictures of a search, and the importance as texts for those who cannot see it.
+#[derive(Debug, Serialize)]
+pub(super) struct Search {
+    pub(super) summary: String,
+    pub(super) plots: Vec<Plot>,
+    pub(super) slices: Vec<Plot>,
+    /// Parameter, share of the variance it explains alone, share of what the best have in common.
+    pub(super) importance: Vec<(String, String, String)>,
+}
+
+/// Draws the search of an experiment; `None` for other experiments, and as long as no trial has a value.
+pub(super) fn search(tx: &ReadTx, id: ExperimentId) -> Result<Option<Search>> {
+    const STUDY: &str = "SELECT id FROM study WHERE experiment_id = ?1 ORDER BY id LIMIT 1";
+    let Some(study) = tx.maybe(STUDY, [id], |row| row.get::<_, StudyId>(0))? else {
+        return Ok(None);
+    };
+    let goals = study::objectives(tx, id)?;
+    let Some((metric, _)) = goals.first().cloned() else { return Ok(None) };
+    let summary = study::summary(tx, study)?;
+    let (space, trials) = (study::space(tx, study)?, study::trials(tx, study)?);
+    let all: Vec<&Trial> = trials.iter().collect();
+    let inside: Vec<&Trial> = (trials.iter())
+        .filter(|trial| trial.values().is_some() && space.contains(&trial.params))
+        .collect();
+    let mut plots = Vec::new();
+    plots.extend(best_so_far(&all, &goals, &metric));
+    if plots.is_empty() {
+        return Ok(None);
+    }
+    let importance =
+        analysis::importance(&space, &spread(&inside, IMPORTANCE_MAX), &goals, 0, BEST_SHARE);
+    let mut order: Vec<&Param> = space.searched().collect();
+    let mut texts = Vec::new();
+    if let Some(found) = &importance {
+        let alone =
+            |name: &str| found.names.iter().position(|it| it == name).map(|at| found.alone[at]);
+        order.sort_by(|a, b| {
+            let (a, b) = (alone(&a.name).unwrap_or(0.0), alone(&b.name).unwrap_or(0.0));
+            b.total_cmp(&a)
+        });
+        let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+        let mut bars = Vec::new();
+        for param in order.iter().take(20) {
+            let Some(at) = found.names.iter().position(|it| *it == param.name) else { continue };
+            bars.push((param.name.clone(), found.alone[at], percent(found.alone[at])));
+            texts.push((
+                param.name.clone(),
+                percent(found.alone[at]),
+                percent(found.among_best[at]),
+            ));
+        }
+        if let Some(svg) =
+            chart::bars(&bars, &format!("how much of {metric} each parameter explains"))
+        {
+            let title =
+                format!("Share of the variance of {metric} that a parameter explains alone");
+            plots.push(Plot { title, svg });
+        }
+    }
+    let slices = order.iter().take(SLICE_MAX);
+    Ok(Some(Search {
+        summary: format!(
+            "{} search, {} of {} trials complete",
+            summary.strategy, summary.complete, summary.trials
+        ),
+        slices: slices.filter_map(|param| slice(param, &inside, &metric)).collect(),
+        plots,
+        importance: texts,
+    }))
+}
+
+/// At most so many of them, evenly spread, the last one too.
+fn spread<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+    if all.len() <= most {
+        return all.to_vec();
+    }
+    (0..most).map(|i| all[(i + 1) * all.len() / most - 1]).collect()
+}
+
+fn best_so_far(trials: &[&Trial], goals: &[(String, Goal)], metric: &str) -> Option<Plot> {
+    let steps = analysis::history(trials, goals, 0);
+    let mut line = Vec::new();
+    for step in &steps {
+        let (x, Some(best)) = (step.ended as f64, step.best) else { continue };
+        // A stair: the old best holds until the trial that improved it.
+        if let Some((_, before)) = line.last().copied().filter(|(_, before)| *before != best) {
+            line.push((x, before));
+            line.push((x, best));
+        } else if line.is_empty() || step.ended == steps.len() as u64 {
+            line.push((x, best));
+        }
+    }
+    let dots: Vec<(f64, f64)> = (spread(&steps.iter().collect::<Vec<_>>(), DOT_MAX).iter())
+        .filter_map(|step| Some((step.ended as f64, step.value?)))
+        .collect();
+    let values = || dots.iter().chain(&line).map(|dot| dot.1);
+    let x = Axis::across(dots.iter().chain(&line).map(|dot| dot.0), Scale::Linear)?;
+    let y = Axis::up(values(), Scale::Auto)?;
+    let svg = chart::scatter(&x, &y, &dots, &line, None, "trials that ended", metric);
+    Some(Plot { title: format!("{metric} of each trial, and the best so far"), svg })
+}
+
+fn slice(param: &Param, trials: &[&Trial], metric: &str) -> Option<Plot> {
+    let valued = trials.iter().filter_map(|trial| {
+        let value = *trial.values()?.first()?;
+        Some((trial.params.get(&param.name)?, value)).filter(|(_, value)| value.is_finite())
+    });
+    let valued: Vec<(&serde_json::Value, f64)> = valued.collect();
+    let valued = spread(&valued, DOT_MAX);
+    let y = Axis::up(valued.iter().map(|it| it.1), Scale::Auto)?;
+    let (x, dots, marks) = match &param.domain {
+        Domain::Numeric(numeric) => {
+            let dots: Vec<(f64, f64)> =
+                valued.iter().filter_map(|(at, value)| Some((at.as_f64()?, *value))).collect();
+            let is_log = matches!(numeric.prior, Prior::Log | Prior::Lognormal { .. });
+            let scale = if is_log { Scale::Log } else { Scale::Linear };
+            (Axis::across(dots.iter().map(|dot| dot.0), scale)?, dots, None)
+        }
+        Domain::List { choices, .. } => {
+            let place = |at: &serde_json::Value| choices.iter().position(|choice| choice == at);
+            let dots: Vec<(f64, f64)> = (valued.iter())
+                .filter_map(|(at, value)| Some((place(at)? as f64, *value)))
+                .collect();
+            let most = choices.len().saturating_sub(1) as f64;
+            let names: Vec<String> = choices.iter().map(display::param).collect();
+            (Axis::across([-0.5, most + 0.5].into_iter(), Scale::Linear)?, dots, Some(names))
+        }
+        Domain::Fixed(_) => return None,
+    };
+    if dots.is_empty() {
+        return None;
+    }
+    let svg = chart::scatter(&x, &y, &dots, &[], marks.as_deref(), &param.name, metric);
+    Some(Plot { title: format!("{metric} by {}", param.name), svg })
+}
