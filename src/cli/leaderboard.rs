@@ -1,20 +1,22 @@
-//! `mle leaderboard`: the best configs of an experiment.
+//! `mle leaderboard`: the best configs of an experiment, and those that failed.
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::output::Output;
+use super::output::{self, Output};
 use super::report::find_or_latest;
-use crate::display::{self, json_number, number};
+use crate::display::{json_number, leaves, number, param, params_short, shorten};
 use crate::error::Result;
-use crate::protocol;
-use crate::report::{self, Place};
+use crate::protocol::{self, Kind};
+use crate::report::{self, Failed, Place};
 
 /// Show the best configs of an experiment
 ///
 /// Configs are ordered by the mean of the first objective over their seeds. The interval is a 95 % bootstrap interval of
-/// that mean; it needs two seeds or more.
+/// that mean; it needs two seeds or more. Seeds that failed are told as
+/// 2/3, and configs of which all did come last. Of a single command, those of the same name
+/// and metric are compared: each different command line is a config.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Example:
   mle leaderboard my-search --top 5")]
@@ -26,51 +28,158 @@ pub struct Args {
     pub top: u32,
 }
 
+/// The most parameters that have a column each.
+const PARAM_MAX: usize = 12;
+
+/// Letters of why a config failed that there must be room for.
+const WHY_MIN: usize = 16;
+
 /// Runs the verb.
 ///
 /// # Errors
 /// [`crate::Error::NotFound`]; those of the store.
 pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let (metric, places) = store.read(|tx| {
+    let (metric, kind, (places, failed)) = store.read(|tx| {
         let id = find_or_latest(tx, args.experiment.as_deref())?;
-        let metric = protocol::objectives(tx, id)?.into_iter().next().map(|it| it.metric);
-        Ok((metric, report::leaderboard(tx, id, args.top.into())?))
+        let summary = protocol::show(tx, id)?.summary;
+        let objective = protocol::objectives(tx, id)?.into_iter().next();
+        let top = i64::from(args.top);
+        let board = match &objective {
+            Some(objective) if summary.kind == Kind::Command => {
+                let (mut places, mut failed) = report::commands(tx, &summary.name, objective)?;
+                places.truncate(args.top as usize);
+                failed.truncate(args.top as usize);
+                (places, failed)
+            }
+            _ => (report::leaderboard(tx, id, top)?, report::failed_configs(tx, id, top)?),
+        };
+        Ok((objective.map(|it| it.metric), summary.kind, board))
     })?;
     if output.json {
-        let rows: Vec<_> = places.iter().map(json_of).collect();
+        let rows: Vec<_> =
+            places.iter().map(json_of).chain(failed.iter().map(json_of_failed)).collect();
         return output.json_array(&rows);
     }
-    let rows: Vec<Vec<String>> = places.iter().map(row).collect();
-    let metric = metric.as_deref().unwrap_or("value");
-    let names = ["place", "config", "name", metric, "95 %", "seeds", "params"];
-    output.table(&names, &rows, "no config has a value yet")
+    let none = match (kind, &metric) {
+        (Kind::Command, None) => {
+            "the command has no metric: `mle run --metric NAME -- COMMAND` gives it a value"
+        }
+        _ => "no config has a value yet",
+    };
+    print(&places, &failed, metric.as_deref().unwrap_or("value"), none, output)
+}
+
+/// Prints a leaderboard, with a column for each parameter where they fit.
+///
+/// # Errors
+/// [`crate::Error::Io`].
+pub(super) fn print(
+    places: &[Place],
+    failed: &[Failed],
+    metric: &str,
+    none: &str,
+    output: &Output,
+) -> Result<()> {
+    let all = || places.iter().map(|it| &it.params).chain(failed.iter().map(|it| &it.params));
+    let mut params: Vec<String> = Vec::new();
+    for (name, _) in all().flat_map(leaves) {
+        if !params.contains(&name) {
+            params.push(name);
+        }
+    }
+    let mut names = vec!["place", "name", metric, "95 %", "seeds"];
+    let has_interval = places.iter().any(|place| interval(place).is_some());
+    let begin = |row: Vec<String>| {
+        row.into_iter().enumerate().filter(|(at, _)| *at != 3 || has_interval).map(|(_, text)| text)
+    };
+    let mut rows: Vec<Vec<String>> =
+        places.iter().map(|place| begin(row(place)).collect()).collect();
+    rows.extend(failed.iter().map(|failed| begin(failed_row(failed)).collect()));
+    if !has_interval {
+        names.remove(3);
+    }
+    let why = |rows: &mut Vec<Vec<String>>| {
+        let errors = failed.iter().map(|failed| shorten(&failed.error, 200).into_owned());
+        let texts = places.iter().map(|_| String::new()).chain(errors);
+        rows.iter_mut().zip(texts).for_each(|(row, text)| row.push(text));
+    };
+    let mut wide = rows.clone();
+    for (row, of) in wide.iter_mut().zip(all()) {
+        let values = leaves(of);
+        let cell =
+            |name: &String| values.iter().find(|(of, _)| of == name).map(|(_, value)| param(value));
+        row.extend(params.iter().map(|name| cell(name).unwrap_or_default()));
+    }
+    let mut wide_names = names.clone();
+    wide_names.extend(params.iter().map(String::as_str));
+    // Why configs failed is a text that may be cut; the parameters are what is compared.
+    let mut with_why = wide.clone();
+    let mut names_with_why = wide_names.clone();
+    if !failed.is_empty() {
+        names_with_why.push("why");
+        with_why.iter_mut().for_each(|row| row.push("x".repeat(WHY_MIN)));
+    }
+    let is_wide = params.len() <= PARAM_MAX && output::fits(&names_with_why, &with_why);
+    if is_wide {
+        (names, rows) = (wide_names, wide);
+    } else {
+        names.push("params");
+        for (row, of) in rows.iter_mut().zip(all()) {
+            row.push(shorten(&params_short(of), 500).into_owned());
+        }
+    }
+    // Where it is narrow, why configs failed stands below, and the parameters have its room.
+    if is_wide && !failed.is_empty() {
+        names.push("why");
+        why(&mut rows);
+    }
+    output.table(&names, &rows, none)?;
+    for failed in failed.iter().filter(|_| !is_wide) {
+        let text = format!("{} failed: {}", failed.name, shorten(&failed.error, 200));
+        output.line(&output::sanitize(&text))?;
+    }
+    Ok(())
+}
+
+/// The interval of more seeds than one.
+fn interval(place: &Place) -> Option<String> {
+    let (low, high) = place.interval.filter(|_| place.seeds > 1)?;
+    Some(format!("[{}, {}]", number(low), number(high)))
 }
 
 fn row(place: &Place) -> Vec<String> {
     vec![
         place.place.to_string(),
-        place.config.to_string(),
         place.name.clone(),
         number(place.mean),
-        match place.interval.filter(|_| place.seeds > 1) {
-            Some((low, high)) => format!("[{}, {}]", number(low), number(high)),
-            None => String::new(),
-        },
+        interval(place).unwrap_or_default(),
         match place.failed {
             0 => place.seeds.to_string(),
-            failed => format!("{} ({failed} failed)", place.seeds),
+            failed => format!("{}/{}", place.seeds, place.seeds + failed),
         },
-        display::shorten(&display::params(&place.params), 500).into_owned(),
     ]
 }
 
-fn json_of(place: &Place) -> serde_json::Value {
-    let maybe = |value: Option<f64>| value.map_or(serde_json::Value::Null, json_number);
+fn failed_row(failed: &Failed) -> Vec<String> {
+    let seeds = format!("0/{}", failed.failed);
+    vec!["–".into(), failed.name.clone(), "failed".into(), String::new(), seeds]
+}
+
+fn json_of(place: &Place) -> Value {
+    let maybe = |value: Option<f64>| value.map_or(Value::Null, json_number);
     json!({
         "place": place.place, "config_id": place.config, "name": place.name, "mean": json_number(place.mean),
         "low95": maybe(place.interval.map(|it| it.0)), "high95": maybe(place.interval.map(|it| it.1)),
         "std": maybe(place.std), "iqm": maybe(place.iqm), "median": maybe(place.median),
-        "seeds": place.seeds, "failed": place.failed, "params": place.params,
+        "seeds": place.seeds, "failed": place.failed, "params": place.params, "error": null,
+    })
+}
+
+fn json_of_failed(failed: &Failed) -> Value {
+    json!({
+        "place": null, "config_id": failed.config, "name": failed.name, "mean": null, "low95": null, "high95": null,
+        "std": null, "iqm": null, "median": null, "seeds": 0, "failed": failed.failed, "params": failed.params,
+        "error": failed.error,
     })
 }

@@ -6,8 +6,9 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde_json::{Map, Value};
+use unicode_width::UnicodeWidthStr;
 
 use crate::display::{cell, json, json_text};
 pub use crate::display::{sanitize, sanitize_lines};
@@ -53,20 +54,45 @@ impl Output {
     }
 
     /// Returns the table that [`Output::table`] prints; without a width it is as wide as it needs to be.
+    ///
+    /// What does not fit is cut with `…`, the widest texts first, and numbers never; what cannot fit even so is a list of
+    /// records, a line for each cell.
     pub fn table_text(&self, names: &[&str], rows: &[Vec<String>], width: Option<u16>) -> String {
+        let names: Vec<String> = names.iter().map(|name| sanitize(name).into_owned()).collect();
+        let rows: Vec<Vec<String>> = (rows.iter())
+            .map(|row| row.iter().map(|text| sanitize(text).into_owned()).collect())
+            .collect();
+        let columns = columns(&names, &rows);
+        let widths = match width {
+            None => columns.iter().map(|column| column.width).collect(),
+            Some(width) => match fit(&columns, width.into()) {
+                Some(widths) => widths,
+                None => return self.records_text(&names, &rows),
+            },
+        };
         let mut table = Table::new();
         table.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
-        match width {
-            Some(width) => {
-                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width)
-            }
-            None => table.set_content_arrangement(ContentArrangement::Disabled),
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        let cell = |at: usize, text: &str| {
+            let side =
+                if columns[at].is_number { CellAlignment::Right } else { CellAlignment::Left };
+            Cell::new(cut(text, widths[at])).set_alignment(side)
         };
-        table.set_header(names.iter().map(|name| Cell::new(sanitize(name))));
-        for row in rows {
-            table.add_row(row.iter().map(|text| Cell::new(sanitize(text))));
+        table.set_header(names.iter().enumerate().map(|(at, name)| cell(at, name)));
+        for row in &rows {
+            table.add_row(row.iter().enumerate().map(|(at, text)| cell(at, text)));
         }
-        let text = table.trim_fmt();
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 1));
+        }
+        // The rule is as long as the longest line, without the blanks that end it.
+        let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        let is_rule = |line: &String| line.starts_with('─');
+        let longest = lines.iter().filter(|line| !is_rule(line)).map(|line| line.width()).max();
+        for line in lines.iter_mut().filter(|line| is_rule(line)) {
+            *line = "─".repeat(longest.unwrap_or(0));
+        }
+        let text = lines.join("\n");
         match text.split_once("\n─").filter(|_| self.color) {
             Some((header, rest)) => {
                 let header: Vec<String> = header.lines().map(|line| self.bold(line)).collect();
@@ -74,6 +100,18 @@ impl Output {
             }
             None => text,
         }
+    }
+
+    fn records_text(&self, names: &[String], rows: &[Vec<String>]) -> String {
+        let longest = names.iter().map(|name| name.width()).max().unwrap_or(0);
+        let records = rows.iter().map(|row| {
+            let lines = names.iter().zip(row).map(|(name, text)| {
+                let pad = " ".repeat(longest - name.width());
+                format!("{}{pad}  {text}", self.bold(name)).trim_end().to_owned()
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        });
+        records.collect::<Vec<_>>().join("\n\n")
     }
 
     /// Prints the rows of a query: a table, or a JSON array with an object a row.
@@ -184,6 +222,77 @@ impl Output {
     }
 }
 
+/// A column of texts is not cut below this.
+const TEXT_MIN: usize = 6;
+
+/// A column as it would like to be.
+struct Column {
+    width: usize,
+    is_number: bool,
+}
+
+fn columns(names: &[String], rows: &[Vec<String>]) -> Vec<Column> {
+    let of = |at: usize| rows.iter().filter_map(move |row| row.get(at));
+    let column = |(at, name): (usize, &String)| Column {
+        width: of(at).map(|text| text.width()).fold(name.width(), usize::max),
+        is_number: of(at).any(|text| !text.is_empty()) && of(at).all(|text| is_number(text)),
+    };
+    names.iter().enumerate().map(column).collect()
+}
+
+/// A number, or what is made of numbers only, as an interval.
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok()
+        || text.chars().all(|c| c.is_ascii_digit() || "+-.,/[]%… e–".contains(c))
+}
+
+/// Returns how wide each column can be; `None` when the terminal is too narrow for all of them.
+fn fit(columns: &[Column], width: usize) -> Option<Vec<usize>> {
+    let least = |column: &Column| match column.is_number {
+        true => column.width,
+        false => column.width.min(TEXT_MIN),
+    };
+    let total = |widths: &[usize]| table_width(widths.iter().copied());
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
+    while total(&widths) > width {
+        let (at, _) = (widths.iter().enumerate())
+            .filter(|(at, width)| **width > least(&columns[*at]))
+            .max_by_key(|(_, width)| **width)?;
+        widths[at] -= 1;
+    }
+    Some(widths)
+}
+
+/// A blank before each column and one after it, but for the last.
+fn table_width(widths: impl ExactSizeIterator<Item = usize>) -> usize {
+    (2 * widths.len()).saturating_sub(1) + widths.sum::<usize>()
+}
+
+/// Returns whether a table fits the terminal without cutting; it does where there is none.
+pub fn fits(names: &[&str], rows: &[Vec<String>]) -> bool {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let wanted = table_width(columns(&names, rows).iter().map(|column| column.width));
+    terminal_width().is_none_or(|width| wanted <= width.into())
+}
+
+/// Returns as much of a text as fits, with `…` in place of the rest.
+fn cut(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
+    if text.width() <= width {
+        return text.into();
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        short.push(c);
+        if short.width() >= width {
+            // A wide character may reach beyond the place of the mark too.
+            while short.width() >= width && short.pop().is_some() {}
+            break;
+        }
+    }
+    short.push('…');
+    short.into()
+}
+
 /// Says something on standard error: a warning, progress, an error. That nobody can be told stops no work.
 pub fn note(text: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
@@ -242,11 +351,33 @@ mod tests {
 
     #[test]
     fn a_table_fits_the_terminal_and_is_harmless() {
-        let narrow = PLAIN.table_text(&["id", "name"], &rows(), Some(30));
-        assert!(narrow.lines().all(|line| line.chars().count() <= 30), "{narrow}");
-        assert!(narrow.contains("\\u{1b}[31mred") && !narrow.contains('\u{1b}'));
+        for width in 12..60 {
+            let narrow = PLAIN.table_text(&["id", "name"], &rows(), Some(width));
+            let fits = |line: &str| line.chars().count() <= width.into();
+            assert!(narrow.lines().all(fits) && narrow.lines().count() == 4, "{narrow}");
+            assert!(width < 24 || narrow.contains("\\u{1b}[31mred"), "{narrow}");
+            assert!(!narrow.contains('\u{1b}'));
+        }
         let wide = PLAIN.table_text(&["id", "name"], &rows(), None);
         assert_eq!(wide.lines().count(), 4, "{wide}");
+    }
+
+    #[test]
+    fn numbers_are_not_cut_and_long_texts_first() {
+        let names = ["name", "value", "why"];
+        let why = "a very long reason that goes on and on";
+        let row = ["conf_12345".into(), "0.12346".into(), why.into()].to_vec();
+        let text = PLAIN.table_text(&names, std::slice::from_ref(&row), Some(40));
+        assert_eq!(text.lines().last(), Some(" conf_12345  0.12346  a very long reaso…"), "{text}");
+        // Twelve numbers do not fit at all: then each has a line.
+        let names: Vec<String> = (0..12).map(|i| format!("p{i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let row = vec!["0.12346".to_owned(); 12];
+        let text = PLAIN.table_text(&names, &[row.clone(), row], Some(80));
+        assert!(text.starts_with("p0   0.12346\np1   0.12346\n"), "{text}");
+        assert_eq!(text.lines().count(), 25);
+        assert_eq!(cut("猫猫猫猫", 5), "猫猫…");
+        assert_eq!(cut("猫猫猫猫", 4), "猫…");
     }
 
     #[test]

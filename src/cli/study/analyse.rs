@@ -216,7 +216,7 @@ fn print_trials(read: &Read, trials: &[&Trial], output: &Output) -> Result<()> {
         .map(|trial| {
             let mut row = vec![trial.number.to_string()];
             row.extend(trial.values().unwrap_or_default().iter().map(|value| number(*value)));
-            row.push(display::shorten(&display::params(&trial.params), 500).into_owned());
+            row.push(display::shorten(&display::params_short(&trial.params), 500).into_owned());
             row
         })
         .collect();
