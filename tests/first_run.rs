@@ -46,6 +46,19 @@ fn a_search_leaves_one_file_with_everything_in_it() {
     assert_eq!(count("SELECT count(*) FROM outputs WHERE text LIKE '%bye%'"), "8");
     assert_eq!(count("SELECT count(*) FROM artifacts WHERE kind = 'report'"), "2");
     assert_eq!(count("SELECT count(*) FROM wide_1"), "8");
+    // The page shows how the best came about, what matters, and each parameter against the loss.
+    let html = lab.mle(&["report", "toy", "--format", "html", "--print"]).ok();
+    for title in [
+        "loss of each trial, and the best so far",
+        "Share of the variance",
+        "loss by lr",
+        "loss by act",
+    ] {
+        assert!(html.contains(title), "{title}");
+    }
+    let search = html.split("<h2>Search</h2>").nth(1).unwrap().split("<h2>").next().unwrap();
+    assert!(search.matches("<circle").count() >= 12 && search.contains(">relu</text>"), "{search}");
+    assert!(!html.contains("<script") && !html.contains("http:"));
 }
 
 #[test]

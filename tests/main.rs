@@ -3,6 +3,7 @@
 mod lab;
 
 mod bad_input;
+mod begun_once;
 mod crash_storm;
 mod files_and_deaths;
 mod first_run;

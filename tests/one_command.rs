@@ -113,3 +113,51 @@ fn a_worker_says_what_it_does() {
     assert!(err.contains("stopping: one job is asked to end"), "{err}");
     assert!(err.contains("1 stopped before their end"), "{err}");
 }
+
+const TRAIN: &str = r#"
+lr=$2
+if [ "$lr" = 0.9 ]; then echo diverged >&2; exit 4; fi
+echo "::mle {\"step\": 0, \"acc\": 0.1}"
+echo "::mle {\"step\": 1, \"acc\": $lr}"
+"#;
+
+#[test]
+fn commands_of_one_name_are_compared() {
+    let lab = Lab::new();
+    lab.write("train.sh", TRAIN);
+    let run = ["run", "--db", "x.db", "--metric", "acc", "--goal", "maximise", "--"];
+    for line in ["--lr 0.1 --seed 1", "--lr 0.1 --seed 2", "--lr 0.25 --seed 1", "--lr 0.9"] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let said = lab.mle(&[&run[..], &["sh", "train.sh"], &words].concat());
+        assert_eq!(said.code, if line.contains("0.9") { 4 } else { 0 }, "{said:?}");
+    }
+    // A command of another name, or without the metric, is not among them.
+    lab.mle(&["run", "--db", "x.db", "--", "sh", "train.sh", "--lr", "0.3"]).ok();
+    lab.write("other.sh", TRAIN);
+    lab.mle(&[&run[..], &["sh", "other.sh", "--lr", "0.7"]].concat()).ok();
+    let json = lab.mle(&["leaderboard", "1", "--db", "x.db", "--json"]).ok();
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let row = |at: usize| {
+        let row = &rows[at];
+        (row["place"].as_i64(), row["mean"].as_f64(), row["seeds"].as_i64(), row["params"].clone())
+    };
+    let params = |lr: f64| serde_json::json!({ "lr": lr });
+    assert_eq!(row(0), (Some(1), Some(0.25), Some(1), params(0.25)));
+    assert_eq!(row(1), (Some(2), Some(0.1), Some(2), params(0.1)));
+    assert_eq!(row(2), (None, None, Some(0), params(0.9)));
+    assert!(rows[2]["error"].as_str().unwrap().contains("diverged"), "{json}");
+    assert_eq!(rows.as_array().unwrap().len(), 3);
+    let text = lab.mle(&["leaderboard", "1", "--db", "x.db"]).ok();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains("lr") && lines[0].contains("acc"), "{text}");
+    assert!(lines[2].trim_start().starts_with("1  experiment 3  0.25"), "{text}");
+    assert!(lines[4].contains("failed") && lines[4].contains("diverged"), "{text}");
+    let none = lab.mle(&["leaderboard", "5", "--db", "x.db"]).ok();
+    assert!(none.contains("--metric NAME"), "{none}");
+    // What was asked for is that the metric is said.
+    lab.mle(&[&run[..], &["true"]].concat()).fails(1, "never logged the metric");
+    lab.mle(&["run", "--goal", "max", "--", "true"]).fails(2, "--metric");
+    lab.mle(&["run", "--metric", "a", "--goal", "up", "--", "true"])
+        .fails(2, "neither min nor max");
+    lab.mle(&["run", "--seeds", "2", "--", "true"]).fails(2, "there is none");
+}

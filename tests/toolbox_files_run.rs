@@ -126,3 +126,35 @@ fn what_has_no_effect_is_named() {
     lab.mle(&["run", "bad.yaml", "--db", "y.db"]).fails(2, "did you mean `single-config`?");
     assert!(!lab.path("y.db").exists());
 }
+
+#[test]
+fn the_toolbox_s_own_command_line_is_taken() {
+    let lab = lab();
+    let said = lab.mle(&[
+        "run",
+        "single.yaml",
+        "-nw",
+        "-np",
+        "-resource",
+        "local",
+        "-exp_dir",
+        "elsewhere",
+        "--db",
+        "x.db",
+        "-p",
+        "Test",
+        "report",
+        "generation",
+    ]);
+    said.ok();
+    assert!(lab.path("elsewhere").is_dir() && !lab.path("experiments/single").exists());
+    assert_eq!(lab.sql("x.db", "SELECT purpose FROM experiments"), ["Test report generation"]);
+    assert!(lab.mle(&["report", "--use_last_id", "--db", "x.db"]).ok().contains("Test report"));
+    assert!(lab.mle(&["report", "-e_id", "1", "--db", "x.db"]).ok().contains("Test report"));
+    let elsewhere = ["run", "single.yaml", "-resource", "slurm-cluster"];
+    lab.mle(&elsewhere).fails(2, "jobs run on this machine only");
+    lab.mle(&["run", "single.yaml", "-resource", "moon"]).fails(2, "is no place to run");
+    lab.mle(&["run", "single.yaml", "-nosuch"]).fails(2, "unexpected argument");
+    lab.write("own.yaml", "command: x\n");
+    lab.mle(&["run", "own.yaml", "-exp_dir", "d"]).fails(2, "of the mle-toolbox");
+}

@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::output::{Output, note, sanitize};
 use super::{
     artifact, ask, doctor, jobs, leaderboard, log, logs, programs, protocol, report, run, sql,
-    status, study,
+    status, study, toolbox,
 };
 use crate::error::{Error, Result, exit};
 use crate::process;
@@ -172,7 +172,11 @@ pub fn command(program: Program) -> clap::Command {
 pub fn main(program: Program) -> ExitCode {
     process::guard_if_asked();
     process::outlive_file_limits();
-    let matches = match command_for(program).try_get_matches() {
+    let words = match program {
+        Program::Mle => toolbox::rewrite(std::env::args_os()),
+        _ => std::env::args_os().collect(),
+    };
+    let matches = match command_for(program).try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => {
             let printed = error.print();

@@ -18,6 +18,7 @@ pub mod run;
 pub mod sql;
 pub mod status;
 pub mod study;
+mod toolbox;
 
 pub use args::{Program, command, main};
 

@@ -30,6 +30,12 @@ pub struct Args {
     /// Write the report to this file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// The same as EXPERIMENT, as the mle-toolbox has it
+    #[arg(long = "experiment_id", value_name = "ID", hide = true, conflicts_with_all = ["experiment", "use_last"])]
+    pub experiment_id: Option<String>,
+    /// The newest experiment, as the mle-toolbox has it: what is meant without it too
+    #[arg(long = "use_last_id", hide = true, conflicts_with = "experiment")]
+    pub use_last: bool,
     /// Print the report and keep nothing
     #[arg(long)]
     pub print: bool,
@@ -52,7 +58,8 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     let keeps = args.out.is_none() && !args.print;
     let mut store = Store::open(db, if keeps { Open::Existing } else { Open::ReadOnly })?;
     let (id, report) = store.read(|tx| {
-        let id = find_or_latest(tx, args.experiment.as_deref())?;
+        let word = args.experiment.as_deref().or(args.experiment_id.as_deref());
+        let id = find_or_latest(tx, word)?;
         Ok((id, report::render(tx, id)?))
     })?;
     let ends_in_html = |path: &PathBuf| {

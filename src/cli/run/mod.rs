@@ -1,5 +1,7 @@
 //! `mle run`: an experiment from a spec, or one command, run and recorded.
 
+mod before;
+mod command;
 mod progress;
 mod work;
 
@@ -22,11 +24,14 @@ use crate::store::{Open, Store};
 /// SPEC is a YAML, JSON or TOML file (also an experiment file of the mle-toolbox). Without one, everything after `--` is
 /// a command that is run once and recorded. Everything is kept in one file, named after the experiment unless --db says
 /// otherwise. Ctrl-C stops the jobs and pauses the experiment; --resume goes on with it.
+///
+/// What a command prints is shown as it comes, and its exit code is that of `mle run`. Its options make its config, `--seed`
+/// its seed; with --metric it has a value, and `mle leaderboard` compares commands of one name.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mle run search.yaml
   mle run search.yaml --set search.trials=50 --seeds 5 --workers 4
-  mle run --db lab.db -- python train.py --lr 0.1
+  mle run --db lab.db --metric acc --goal max -- python train.py --lr 0.1
   mle run --db search.db --resume")]
 pub struct RunArgs {
     /// The spec
@@ -62,9 +67,88 @@ pub struct RunArgs {
     /// Go on with the newest open experiment of the file (with SPEC: of that name)
     #[arg(long)]
     pub resume: bool,
+    /// Begin another experiment beside an open one of the same name
+    #[arg(long, conflicts_with = "resume")]
+    pub new: bool,
+    /// The metric that is a command's value: the last one it says after `::mle`
+    #[arg(long, value_name = "NAME", conflicts_with = "spec")]
+    pub metric: Option<String>,
+    /// What is good: min or max [default: min]
+    #[arg(long, value_name = "GOAL", requires = "metric", value_parser = goal)]
+    pub goal: Option<spec::Goal>,
+    #[command(flatten)]
+    toolbox: Toolbox,
     /// Go on with this experiment (used by --detach)
     #[arg(long, hide = true)]
     pub experiment: Option<i64>,
+}
+
+/// What `mle run` of the mle-toolbox takes beside, for its experiment files.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Flags of the mle-toolbox")]
+struct Toolbox {
+    /// Where to run: local (also -resource)
+    #[arg(long = "resource_to_run", value_name = "WHERE")]
+    resource: Option<String>,
+    /// Instead of the file's experiment_dir (also -exp_dir)
+    #[arg(long = "experiment_dir", value_name = "DIR")]
+    experiment_dir: Option<String>,
+    /// Instead of the file's base_train_fname (also -train_fname)
+    #[arg(long = "base_train_fname", value_name = "FILE")]
+    train_fname: Option<String>,
+    /// Instead of the file's base_train_config (also -train_config)
+    #[arg(long = "base_train_config", value_name = "FILE")]
+    train_config: Option<String>,
+    /// Change nothing: there is no banner (also -nw)
+    #[arg(long = "no_welcome")]
+    no_welcome: bool,
+    /// Change nothing: every experiment is in its file (also -np)
+    #[arg(long = "no_protocol")]
+    no_protocol: bool,
+    /// Change nothing here
+    #[arg(long, hide = true)]
+    debug: bool,
+    #[arg(long = "keep_after_upload", hide = true)]
+    keep_after_upload: bool,
+    #[arg(long = "remote_reconnect", hide = true)]
+    remote_reconnect: bool,
+}
+
+impl Toolbox {
+    /// Returns what these flags change in an experiment file of the toolbox.
+    fn set(&self, is_toolbox: bool) -> Result<Vec<String>> {
+        if let Some(place) = self.resource.as_deref().filter(|place| *place != "local") {
+            let known = ["slurm-cluster", "sge-cluster", "gcp-cloud", "ssh-node"].contains(&place);
+            let why = match known {
+                true => format!("jobs run on this machine only, not on {place}"),
+                false => format!("\"{place}\" is no place to run"),
+            };
+            return Err(
+                Error::invalid("--resource_to_run", why).with_hint("use `local`, or leave it out")
+            );
+        }
+        let given = [
+            ("experiment_dir", &self.experiment_dir),
+            ("base_train_fname", &self.train_fname),
+            ("base_train_config", &self.train_config),
+        ];
+        let mut set = Vec::new();
+        for (key, value) in given {
+            let Some(value) = value else { continue };
+            if !is_toolbox {
+                let why = "is for experiment files of the mle-toolbox";
+                return Err(Error::invalid(format!("--{key}"), why)
+                    .with_hint("`--set KEY=VALUE` changes a key of any spec"));
+            }
+            // Quoted as JSON, which YAML reads: a folder may be called 1 or yes.
+            set.push(format!("meta_job_args.{key}={}", serde_json::Value::from(value.as_str())));
+        }
+        Ok(set)
+    }
+}
+
+fn goal(text: &str) -> std::result::Result<spec::Goal, String> {
+    spec::goal(text).ok_or_else(|| "neither min nor max".into())
 }
 
 /// What to run, checked, before anything is written.
@@ -99,8 +183,17 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
         return Err(Error::invalid("mle run", "there is nothing to run")
             .with_hint("give a SPEC, or a command after `--`; `mle run --help` has examples"));
     }
-    let prepared = prepare(args)?;
+    let mut prepared = prepare(args)?;
     let db = db.map_or_else(|| default_db(args, &prepared.plan), Path::to_owned);
+    let fit = before::fit(&prepared.plan, &db)?;
+    prepared.plan.warnings.extend(fit.warning);
+    let misfit = match fit.error {
+        Some(error) if args.dry_run || args.enqueue => {
+            prepared.plan.warnings.push(error.to_string());
+            None
+        }
+        error => error,
+    };
     for warning in &prepared.plan.warnings {
         if !output.json {
             note(&format!("warning: {}", sanitize(warning)));
@@ -111,7 +204,22 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
     }
     if args.resume {
         let id = resumable(&db, Some(&prepared.plan.name))?;
+        if let Some(spec) = &prepared.spec_text
+            && before::is_other_spec(&db, id, spec)?
+            && !output.json
+        {
+            note(&format!(
+                "warning: the spec has changed; experiment {id} goes on with what it was"
+            ));
+        }
         return work::go_on(&db, id, args.workers, output);
+    }
+    if let Some(misfit) = misfit {
+        return Err(misfit);
+    }
+    if !args.new && !args.enqueue && args.spec.is_some() {
+        let spec = prepared.spec_text.as_deref();
+        before::no_other_of_name(&db, &prepared.plan.name, spec)?;
     }
     let id = add(&db, &prepared)?;
     if args.enqueue {
@@ -152,10 +260,28 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
     let here = std::env::current_dir().map_err(|error| Error::io(".", error))?;
     let mut prepared = match &args.spec {
         None => {
-            let name = args.name.clone().unwrap_or_else(|| name_of_command(&args.command));
-            let mut plan = spec::for_command(args.command.clone(), &name);
+            let read = command::read(&args.command, &here);
             if !args.set.is_empty() {
                 return Err(Error::invalid("--set", "changes a spec, and there is none"));
+            }
+            if args.seeds.is_some() {
+                let error = Error::invalid("--seeds", "is for a spec, and there is none");
+                return Err(error.with_hint("run the command once for each seed"));
+            }
+            args.toolbox.set(false)?;
+            let name = args.name.as_deref().unwrap_or(&read.name);
+            let mut plan = spec::for_command(args.command.clone(), name);
+            plan.configs[0].params = read.params;
+            if let Some(seed) = read.seed {
+                (plan.seeds, plan.seed_default) = (vec![seed], false);
+            }
+            if let Some(metric) = &args.metric {
+                spec::check_name(metric).map_err(|why| Error::invalid("--metric", why))?;
+                plan.objectives.push(spec::Objective {
+                    metric: metric.clone(),
+                    goal: args.goal.unwrap_or(spec::Goal::Min),
+                    from: spec::ValueFrom::Last,
+                });
             }
             // Python holds back what it prints to a pipe; by hand it would be seen as it comes.
             let unbuffered = "PYTHONUNBUFFERED";
@@ -174,14 +300,14 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
             let text = super::input::document(path)?;
             let origin = path.display().to_string();
             // Our own specs mean paths from where they lie; the toolbox's from where one stands.
+            let is_toolbox = spec::is_toolbox(&text);
             let folder = match path.parent() {
-                Some(parent) if !spec::is_toolbox(&text) && !parent.as_os_str().is_empty() => {
-                    here.join(parent)
-                }
+                Some(parent) if !is_toolbox && !parent.as_os_str().is_empty() => here.join(parent),
                 _ => here,
             };
             let folder = std::path::absolute(&folder).unwrap_or(folder);
-            let mut set = args.set.clone();
+            let mut set = args.toolbox.set(is_toolbox)?;
+            set.extend(args.set.iter().cloned());
             set.extend(args.seeds.map(|seeds| format!("seeds={seeds}")));
             let plan = spec::parse(&text, &origin, &set, &Disk { folder: folder.clone() })?;
             let spec_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -200,17 +326,6 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
         plan.purpose.clone_from(purpose);
     }
     Ok(prepared)
-}
-
-fn name_of_command(words: &[String]) -> String {
-    let of =
-        |word: &String| Path::new(word).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let script = words.iter().skip(1).find(|word| !word.starts_with('-') && word.contains('.'));
-    script
-        .or(words.first())
-        .and_then(of)
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "command".into())
 }
 
 /// `NAME.db` beside the user, with what no file name should have left out. A command without a spec goes to the only file

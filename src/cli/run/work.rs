@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::cli::leaderboard;
 use crate::cli::news::Echo;
 use crate::cli::output::{Output, note, path_json};
 use crate::cli::{own_name, quote};
 use crate::daemon::{self, SCHEDULER, SEARCHER};
-use crate::display::{json_number, leaves, number, sanitize};
+use crate::display::{json_number, number, sanitize};
 use crate::error::{Error, Result};
 use crate::id::ExperimentId;
 use crate::lifecycle;
 use crate::process;
 use crate::protocol::{self, State};
 use crate::queue::WorkerKind;
-use crate::report::{self, Place};
+use crate::report::{self, Failed, Place};
 use crate::spec::{Kind, Launch, Plan};
 use crate::store::{Open, ReadTx, Store, Watch};
 use crate::worker::{self, Options};
@@ -47,6 +48,10 @@ pub(super) fn go_on(
     })?;
     if state == State::Paused {
         store.write(|tx| lifecycle::resume(tx, id, "run"))?;
+    }
+    // Of a new experiment this was an error; one that goes on may have jobs that do fit.
+    if let Some(error) = super::before::fit(&plan, db)?.error.filter(|_| !output.json) {
+        note(&format!("warning: {}", sanitize(&error.to_string())));
     }
     let slots = workers
         .or(plan.workers)
@@ -170,7 +175,8 @@ fn conclude(
         store.write(|tx| report::store(tx, id, &prepared))?;
     }
     let path = quote(&db.display().to_string());
-    let places = store.read(|tx| report::leaderboard(tx, id, 10))?;
+    let (places, failed) = store
+        .read(|tx| Ok((report::leaderboard(tx, id, 10)?, report::failed_configs(tx, id, 5)?)))?;
     let said = if output.json {
         let board: Vec<serde_json::Value> = places.iter().map(place_json).collect();
         output.json(&serde_json::json!({ "experiment": id, "db": path_json(db), "state": state.as_str(), "leaderboard": board }))
@@ -186,7 +192,7 @@ fn conclude(
         for line in store.read(|tx| failures(tx, id))? {
             note(&sanitize(&line));
         }
-        print_places(&places, plan, output)
+        print_places(&places, &failed, plan, output)
             .and_then(|()| {
                 let took = elapsed(store, id)?;
                 output.line(&format!("{state} in {took}: everything is in {}", db.display()))
@@ -233,6 +239,9 @@ fn recorded(tx: &ReadTx<'_>, id: ExperimentId, state: State, path: &str) -> Resu
     const METRICS: &str = "SELECT m.name, s.last FROM run r JOIN series s ON s.run_id = r.id JOIN metric m ON m.id = s.metric_id
                            WHERE r.experiment_id = ?1 AND s.kind = 'scalar' ORDER BY s.id LIMIT 5";
     const JOB: &str = "SELECT max(id) FROM job WHERE experiment_id = ?1";
+    const WHY: &str =
+        "SELECT r.error FROM run r WHERE r.experiment_id = ?1 AND r.state = 'failed' AND r.error IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.run_id = r.id AND j.state = 'failed') LIMIT 1";
     let took = crate::clock::duration(tx.one(TOOK, [id], |row| row.get(0))?);
     let metrics: Vec<String> = tx.all(METRICS, [id], |row| {
         let value = row.get::<_, Option<f64>>(1)?.map_or_else(|| "NaN".into(), number);
@@ -245,6 +254,8 @@ fn recorded(tx: &ReadTx<'_>, id: ExperimentId, state: State, path: &str) -> Resu
     let mut lines =
         vec![format!("{state} in {took}, recorded as experiment {id} in {path}{metrics}")];
     let job: Option<i64> = tx.one(JOB, [id], |row| row.get(0))?;
+    // Why a command that ended well has no value.
+    lines.extend(tx.all(WHY, [id], |row| row.get(0))?);
     if let Some(job) = job {
         let mle = own_name();
         lines.push(format!(
@@ -263,56 +274,19 @@ fn place_json(place: &Place) -> serde_json::Value {
     })
 }
 
-/// The leaderboard, one column a parameter, and the best in words.
-fn print_places(places: &[Place], plan: &Plan, output: &Output) -> Result<()> {
-    let (Some(best), Some(objective)) = (places.first(), plan.objectives.first()) else {
+/// The leaderboard, and the best in words.
+fn print_places(places: &[Place], failed: &[Failed], plan: &Plan, output: &Output) -> Result<()> {
+    let Some(objective) = plan.objectives.first() else { return Ok(()) };
+    if places.is_empty() {
         return Ok(());
-    };
-    let mut params: Vec<String> = Vec::new();
-    for place in places {
-        for (name, _) in leaves(&place.params) {
-            if !params.contains(&name) && params.len() < 12 {
-                params.push(name);
-            }
-        }
     }
-    let interval = |place: &Place| {
-        place
-            .interval
-            .map_or_else(String::new, |(low, high)| format!("{} … {}", number(low), number(high)))
-    };
-    let rows: Vec<Vec<String>> = places
-        .iter()
-        .map(|place| {
-            let mut row = vec![
-                place.place.to_string(),
-                place.name.clone(),
-                number(place.mean),
-                interval(place),
-                place.seeds.to_string(),
-            ];
-            let values = leaves(&place.params);
-            row.extend(params.iter().map(|name| {
-                let value = values.iter().find(|(of, _)| of == name).map(|(_, value)| *value);
-                match value {
-                    None => String::new(),
-                    Some(serde_json::Value::String(text)) => text.clone(),
-                    Some(serde_json::Value::Number(value)) if value.is_f64() => {
-                        number(value.as_f64().unwrap_or(f64::NAN))
-                    }
-                    Some(value) => value.to_string(),
-                }
-            }));
-            row
-        })
-        .collect();
-    let mut names = vec!["place", "name", objective.metric.as_str(), "95 % interval", "seeds"];
-    names.extend(params.iter().map(String::as_str));
-    output.table(&names, &rows, "no run has a value yet")?;
-    let of = if best.seeds > 1 {
-        format!(" (95 % interval {}, {} seeds)", interval(best).replace(" … ", " to "), best.seeds)
-    } else {
-        String::new()
+    leaderboard::print(places, failed, &objective.metric, "no run has a value yet", output)?;
+    let best = &places[0];
+    let of = match best.interval.filter(|_| best.seeds > 1) {
+        Some((low, high)) => {
+            format!(" (95 % interval {} to {}, {} seeds)", number(low), number(high), best.seeds)
+        }
+        None => String::new(),
     };
     output.line(&format!("best {}: {}{of}", sanitize(&objective.metric), number(best.mean)))
 }
