@@ -828,12 +828,16 @@ LEFT JOIN objective o ON o.experiment_id = s.experiment_id AND o.position = 0
 WINDOW by_end AS (PARTITION BY t.study_id ORDER BY t.ended_at_ms, t.number ROWS UNBOUNDED PRECEDING);
 
 CREATE VIEW ranking AS
--- One row a trial that has a value: its place by the first objective.
+-- One row a trial that has a value: its place by the first objective. Where trials race over seeds, those with fewer seeds
+-- than the most come last.
 SELECT t.study_id, e.name AS experiment,
        rank() OVER (PARTITION BY t.study_id
-                    ORDER BY CASE o.goal WHEN 'max' THEN -t.value ELSE t.value END) AS place,
+                    ORDER BY CASE s.strategy WHEN 'racing' THEN t.dropped ELSE 0 END,
+                             CASE o.goal WHEN 'max' THEN -t.value ELSE t.value END) AS place,
        t.number, o.metric, t.value, t.vals AS "values", t.params
 FROM (SELECT study_id, number, vals, params,
+             coalesce(json_array_length(curve), 0)
+                 < max(coalesce(json_array_length(curve), 0)) OVER (PARTITION BY study_id) AS dropped,
              CASE json_extract(vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
                   ELSE json_extract(vals, '$[0]') END AS value
       FROM trial WHERE state = 'complete') t

@@ -8,7 +8,7 @@ VALUES (:uid, :experiment, 'open', :strategy, :settings, :space, :constraints, :
 
 -- name: open_studies
 -- Of experiments that are at work, with jobs.
-SELECT s.id, s.experiment_id, s.state, s.trial_ahead, s.epoch_budget, s.stop
+SELECT s.id, s.experiment_id, s.state, s.trial_ahead, s.epoch_budget, s.stop, s.strategy
 FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
 WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL AND e.kind <> 'log' ORDER BY s.id
 
@@ -69,6 +69,12 @@ ORDER BY r.id
 -- With how many epochs it was to reach, and how many runs of that seed there are.
 SELECT r.id, r.epochs, (SELECT count(*) FROM run o WHERE o.trial_id = :trial AND o.seed = :seed) FROM run r
 WHERE r.trial_id = :trial AND r.seed = :seed ORDER BY r.id DESC LIMIT 1
+
+-- name: count_runs_of_trial
+SELECT count(*) FROM run WHERE trial_id = :trial
+
+-- name: count_runs_of_study
+SELECT count(*) FROM trial t JOIN run r ON r.trial_id = t.id WHERE t.study_id = :study
 
 -- name: run_at_epochs
 -- The run of a trial that ended with a checkpoint after so many epochs.
@@ -137,8 +143,9 @@ FROM trial t JOIN study s ON s.id = t.study_id
 WHERE t.study_id = :study AND t.number = :number
 
 -- name: trials_of_study
-SELECT number, params, source, state, vals, epochs, curve, asked_at_ms, ended_at_ms, extra FROM trial
-WHERE study_id = :study ORDER BY number
+SELECT number, params, source, state, vals, epochs, curve, asked_at_ms, ended_at_ms, extra,
+       (SELECT s.strategy FROM study s WHERE s.id = :study) AS strategy
+FROM trial WHERE study_id = :study ORDER BY number
 
 -- name: add_trial
 INSERT INTO trial (uid, study_id, number, config_id, params, state, epochs, curve, seen, extra, asked_at_ms, changed_at_ms,

@@ -17,6 +17,7 @@ mod readme_works;
 mod said_is_kept;
 mod searches_are_analysed;
 mod searches_are_exchanged;
+mod searches_race;
 mod searches_with_epochs;
 mod sixty_four_workers_search;
 mod studies_by_hand;

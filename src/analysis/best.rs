@@ -46,7 +46,8 @@ pub fn losses(trial: &Trial, goals: &[(String, Goal)]) -> Option<Vec<f64>> {
 }
 
 /// Returns the trials that have values, the best first: by the value, or with several objectives by how many trials must
-/// be taken away before none is better in all (the front first), then by the first objective.
+/// be taken away before none is better in all (the front first), then by the first objective. Where trials race over seeds,
+/// those with fewer seeds than the most come last: what little is known of them may be luck.
 pub fn ranking<'a>(trials: &[&'a Trial], goals: &[(String, Goal)]) -> Vec<&'a Trial> {
     let valued: Vec<(&Trial, Vec<f64>)> =
         trials.iter().filter_map(|trial| Some((*trial, losses(trial, goals)?))).collect();
@@ -58,9 +59,12 @@ pub fn ranking<'a>(trials: &[&'a Trial], goals: &[(String, Goal)]) -> Vec<&'a Tr
         }
     }
     let mut order: Vec<usize> = (0..valued.len()).collect();
+    let most = valued.iter().filter_map(|(trial, _)| trial.seeds).max();
+    let dropped = |at: usize| valued[at].0.seeds < most;
     order.sort_by(|&a, &b| {
-        ranks[a]
-            .cmp(&ranks[b])
+        dropped(a)
+            .cmp(&dropped(b))
+            .then_with(|| ranks[a].cmp(&ranks[b]))
             .then_with(|| points[a][0].total_cmp(&points[b][0]))
             .then_with(|| valued[a].0.number.cmp(&valued[b].0.number))
     });

@@ -42,6 +42,8 @@ pub struct Trial {
     pub epochs: Option<u64>,
     /// The first objective after each epoch, as the user has it.
     pub curve: Vec<f64>,
+    /// With how many seeds it was run, where trials race over them.
+    pub seeds: Option<usize>,
     /// When it was asked for [unix ms].
     pub asked_at_ms: i64,
     /// When it ended [unix ms].

@@ -30,6 +30,7 @@ fn trial(number: u64, params: Map<String, Value>, state: PastState) -> Trial {
         word: word.into(),
         epochs: None,
         curve: Vec::new(),
+        seeds: None,
         asked_at_ms: 0,
         ended_at_ms: ended,
         extra: Value::Null,
@@ -71,6 +72,18 @@ fn tried(count: u64, value: impl Fn(&Map<String, Value>) -> f64) -> Vec<Trial> {
             trial(number, params, PastState::Complete { values: vec![value] })
         })
         .collect()
+}
+
+#[test]
+fn who_dropped_out_of_a_race_comes_after_those_with_all_seeds() {
+    let mut trials = valued(&[&[2.0], &[0.5], &[1.0], &[3.0]]);
+    for (trial, seeds) in trials.iter_mut().zip([4, 1, 4, 2]) {
+        trial.seeds = Some(seeds);
+    }
+    let all: Vec<&Trial> = trials.iter().collect();
+    let order: Vec<u64> =
+        ranking(&all, &goals(&[Goal::Min])).iter().map(|trial| trial.number).collect();
+    assert_eq!(order, [2, 0, 1, 3]);
 }
 
 #[test]

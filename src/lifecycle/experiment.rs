@@ -105,8 +105,10 @@ pub fn plan_experiment(
         let here = || crate::process::cores() / plan.resources.cores.max(1);
         let workers = i64::from(plan.workers.unwrap_or_else(here).max(1));
         let seeds = i64::try_from(plan.seeds.len()).unwrap_or(i64::MAX).max(1);
-        // Who decides how far trials train has none to wait: a promotion may be due by then.
-        let ahead = (workers - 1) / seeds + if search.decides_epochs() { 1 } else { 2 };
+        let seeds = if search.races() { 1 } else { seeds };
+        // Who decides how far trials train, or with how many seeds, has none to wait: a promotion may be due by then.
+        let one_at_a_time = search.decides_epochs() || search.races();
+        let ahead = (workers - 1) / seeds + if one_at_a_time { 1 } else { 2 };
         let ahead = search.batch.map_or(ahead, |batch| i64::try_from(batch).unwrap_or(ahead));
         let text = |value: &Value| value.to_string();
         let whole = |n: Option<u64>| n.map(|n| i64::try_from(n).unwrap_or(i64::MAX));

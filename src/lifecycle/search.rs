@@ -8,6 +8,7 @@ use crate::aggregate;
 use crate::error::{Error, Result};
 use crate::id::{ConfigId, ExperimentId, RunId, StudyId, TrialId};
 use crate::protocol::{self, Aggregate};
+use crate::search::strategy::RACING;
 use crate::spec::Plan;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
@@ -27,6 +28,8 @@ const SETTLED_TRIALS: &str = named(TEXT, "settled_trials");
 const RUNS_OF_TRIAL: &str = named(TEXT, "runs_of_trial");
 const END_TRIAL: &str = named(TEXT, "end_trial");
 const LAST_RUN: &str = named(TEXT, "last_run_of_trial");
+const COUNT_RUNS: &str = named(TEXT, "count_runs_of_trial");
+const RUNS_OF_STUDY: &str = named(TEXT, "count_runs_of_study");
 const RUN_AT_EPOCHS: &str = named(TEXT, "run_at_epochs");
 const BEGIN_LEG: &str = named(TEXT, "begin_leg");
 const EPOCHS_SPENT: &str = named(TEXT, "epochs_spent");
@@ -39,6 +42,8 @@ struct Study {
     trial_ahead: u64,
     epoch_budget: Option<i64>,
     stop: Option<String>,
+    /// Trials race over seeds: each has a run for each of the first few.
+    races: bool,
 }
 
 /// How a trial becomes runs and jobs.
@@ -81,6 +86,7 @@ fn open_studies(tx: &ReadTx<'_>) -> Result<Vec<Study>> {
             trial_ahead: row.get::<_, i64>(3)?.unsigned_abs(),
             epoch_budget: row.get(4)?,
             stop: row.get(5)?,
+            races: row.get_ref(6)?.as_str()? == RACING,
         })
     })
 }
@@ -123,7 +129,8 @@ fn settle(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
             .map(|column| crate::metric::json_number(over_seeds(how, column)))
             .collect();
         let has_curve = study.stop.is_some() || valued.iter().any(|(leg, _)| leg.epochs.is_some());
-        let curve = match objectives.first().filter(|_| has_curve) {
+        let curve = match objectives.first().filter(|_| has_curve || study.races) {
+            Some(_) if study.races => Some(by_seed(tx, &runs)?),
             Some(objective) => {
                 let legs: Vec<Leg> = valued.iter().map(|(leg, _)| *leg).collect();
                 let told = numbers(told.as_deref());
@@ -145,6 +152,15 @@ fn settle(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
         )?;
     }
     Ok(settled.len())
+}
+
+/// Returns the first objective of each run of a trial, one a seed; NaN where it has none.
+fn by_seed(tx: &ReadTx<'_>, runs: &[(Leg, String)]) -> Result<Vec<f64>> {
+    let value = |(leg, state): &(Leg, String)| match state.as_str() {
+        "complete" => Ok(values_of(tx, leg.run)?.first().and_then(|(_, value)| *value)),
+        _ => Ok(None),
+    };
+    runs.iter().map(|run| Ok(value(run)?.unwrap_or(f64::NAN))).collect()
 }
 
 /// Returns the runs of a trial that are at work or were last, one a seed, and their states.
@@ -265,6 +281,10 @@ fn work(tx: &ReadTx<'_>, study: StudyId) -> Result<Work> {
 /// Returns how many epochs the study may still train, where that is bounded.
 fn epochs_left(tx: &ReadTx<'_>, study: &Study) -> Result<Option<i64>> {
     let Some(budget) = study.epoch_budget else { return Ok(None) };
+    if study.races {
+        let params = named_params! { ":study": study.id };
+        return Ok(Some(budget - tx.one(RUNS_OF_STUDY, params, |row| row.get::<_, i64>(0))?));
+    }
     let seeds: String =
         tx.one(PLAN_OF_STUDY, named_params! { ":study": study.id }, |row| row.get(2))?;
     let seed =
@@ -303,6 +323,9 @@ fn add_runs(
     let epochs = wanted.epochs.or(search.and_then(|search| search.epochs));
     let name = format!("trial_{}", wanted.number);
     let mut trains = 0;
+    if study.races {
+        return add_seeds(tx, study, work, trial, config_id, wanted, who);
+    }
     for seed in &work.seeds {
         let start = start_of(tx, study, trial, wanted, *seed)?;
         let mut config = work.config(&wanted.params);
@@ -327,6 +350,33 @@ fn add_runs(
         add_run_job(tx, study.experiment, plan, cwd, run, &config, *seed, &[], settings, who)?;
     }
     Ok(trains)
+}
+
+/// Adds the runs and jobs of a trial that it has not been run with of as many seeds as it is to reach; returns how many.
+fn add_seeds(
+    tx: &WriteTx<'_>,
+    study: &Study,
+    work: &Work,
+    trial: TrialId,
+    config_id: ConfigId,
+    wanted: &Wanted,
+    who: &str,
+) -> Result<i64> {
+    let had: i64 = tx.one(COUNT_RUNS, named_params! { ":trial": trial }, |row| row.get(0))?;
+    let had = usize::try_from(had).unwrap_or(usize::MAX);
+    // A point of a person's is run with all: nobody knows when it has run enough.
+    let reach =
+        wanted.epochs.map_or(usize::MAX, |seeds| usize::try_from(seeds).unwrap_or(usize::MAX));
+    let seeds = work.seeds.get(had..reach.min(work.seeds.len())).unwrap_or_default();
+    let name = format!("trial_{}", wanted.number);
+    let config = work.config(&wanted.params);
+    for seed in seeds {
+        let run =
+            protocol::add_run(tx, study.experiment, config_id, Some(trial), &name, *seed, who)?;
+        let (plan, cwd, leg) = (&work.plan, &work.cwd, LegSettings::default());
+        add_run_job(tx, study.experiment, plan, cwd, run, &config, *seed, &[], leg, who)?;
+    }
+    Ok(i64::try_from(seeds.len()).unwrap_or(i64::MAX))
 }
 
 /// Where a run begins.

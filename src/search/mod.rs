@@ -23,6 +23,7 @@ mod normal;
 pub mod pareto;
 mod parse;
 pub mod pbt;
+pub mod racing;
 pub mod random;
 mod sampler;
 pub mod serve;

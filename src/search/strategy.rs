@@ -22,6 +22,7 @@ use super::multi::ehvi::Ehvi;
 use super::multi::motpe::Motpe;
 use super::multi::parego::Parego;
 use super::pbt::Pbt;
+use super::racing::Racing;
 use super::random::Random;
 use super::smbo::smbo;
 use super::sobol::Sobol;
@@ -58,11 +59,15 @@ pub const KNOWN: &[&str] = &[
     "freeze_thaw",
     "pbt",
     "pb2",
+    "racing",
 ];
 
 /// Those among them that decide how many epochs a trial trains, and so need to know the most.
 pub const WITH_EPOCHS: &[&str] =
-    &["halving", "hyperband", "asha", "bohb", "dehb", "freeze_thaw", "pbt", "pb2"];
+    &["halving", "hyperband", "asha", "bohb", "dehb", "freeze_thaw", "pbt", "pb2", RACING];
+
+/// The one of them whose epochs are seeds: see [`super::racing`].
+pub const RACING: &str = "racing";
 
 /// Returns the settings of a strategy that decides about epochs, `max_epoch` aside; those of the others are none here.
 pub fn epoch_settings(name: &str) -> &'static [&'static str] {
@@ -73,6 +78,7 @@ pub fn epoch_settings(name: &str) -> &'static [&'static str] {
         "dehb" => super::fidelity::dehb::SETTINGS,
         "freeze_thaw" => super::fidelity::freeze_thaw::SETTINGS,
         "pbt" | "pb2" => super::pbt::SETTINGS,
+        RACING => super::racing::SETTINGS,
         _ => &[],
     }
 }
@@ -201,6 +207,7 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         "dehb" => Box::new(Dehb::new(setup)?),
         "freeze_thaw" => Box::new(FreezeThaw::new(setup)?),
         name @ ("pbt" | "pb2") => Box::new(Pbt::new(name, setup)?),
+        RACING => Box::new(Racing::new(setup)?),
         "halving" => Box::new(Brackets::halving(setup)?),
         "hyperband" => Box::new(Brackets::hyperband(setup)?),
         name @ ("asha" | "bohb") => Box::new(Asha::new(name, setup)?),

@@ -10,7 +10,7 @@ use super::{configs, launch, space, template, units};
 use crate::error::{Error, Result};
 use crate::search::space::Space;
 use crate::search::stopper::{STOPPERS, stopper};
-use crate::search::strategy::{Setup, WITH_EPOCHS, epoch_settings, strategy};
+use crate::search::strategy::{RACING, Setup, WITH_EPOCHS, epoch_settings, strategy};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -117,9 +117,10 @@ fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
             ));
         }
         plan.kind = Kind::HyperparameterSearch;
-        let search = search(&block)?;
-        if plan.objectives.is_empty() && (search.decides_epochs() || search.stop.is_some()) {
-            let who = if search.decides_epochs() { &search.strategy } else { "stop" };
+        let search = search(&block, plan.seeds.len() as u64)?;
+        let compares = search.decides_epochs() || search.races();
+        if plan.objectives.is_empty() && (compares || search.stop.is_some()) {
+            let who = if compares { &search.strategy } else { "stop" };
             let error = top.error("", format!("`{who}` compares trials, and there is no `metric`"));
             return Err(error.with_hint("name what the script reports, such as `metric: loss`"));
         }
@@ -250,7 +251,7 @@ const EPOCHS_KEY: &str = "epochs";
 /// More epochs than a curve is kept of.
 const EPOCHS_MAX: i64 = 100_000;
 
-fn search(block: &Block) -> Result<Search> {
+fn search(block: &Block, seeds: u64) -> Result<Search> {
     let strategy = block.text("strategy")?.unwrap_or(crate::search::strategy::DEFAULT);
     if !KNOWN_STRATEGIES.contains(&strategy) {
         return Err(block.unknown_value("strategy", "strategy", strategy, KNOWN_STRATEGIES));
@@ -265,7 +266,10 @@ fn search(block: &Block) -> Result<Search> {
         }
     }
     let trials = block.integer("trials", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned);
-    let epochs = epochs(block, strategy, &settings)?;
+    let epochs = match strategy {
+        RACING => Some(race(block, seeds)?),
+        _ => epochs(block, strategy, &settings)?,
+    };
     let most = i64::MAX;
     let epoch_budget = block.integer("epoch_budget", 1, most)?.map(i64::cast_unsigned);
     if epoch_budget.is_some() && epochs.is_none() {
@@ -293,7 +297,8 @@ fn search(block: &Block) -> Result<Search> {
         _ => {}
     }
     let constraints = texts(block, "constraints")?;
-    let epochs_key = epochs_key(block, epochs, &space)?;
+    let told = epochs.filter(|_| strategy != RACING);
+    let epochs_key = epochs_key(block, told, &space)?;
     let stop = stop(block, strategy, &settings, epochs)?;
     Ok(Search {
         constraints,
@@ -310,6 +315,21 @@ fn search(block: &Block) -> Result<Search> {
         epoch_budget,
         stop,
     })
+}
+
+/// Checks what a race over seeds goes without, and returns how many seeds there are.
+fn race(block: &Block, seeds: u64) -> Result<u64> {
+    for key in ["epochs", "epochs_key", "stop"] {
+        if block.get(key).is_some() {
+            let why = format!("`{RACING}` decides about seeds, not epochs: `{key}` is not for it");
+            return Err(block.error(key, why).with_hint("all jobs of a race train in full"));
+        }
+    }
+    if seeds < 2 {
+        let why = format!("`{RACING}` decides with how many of the `seeds` each trial is run");
+        return Err(block.error("strategy", why).with_hint("give several, such as `seeds: 8`"));
+    }
+    Ok(seeds)
 }
 
 /// Reads the epochs of a full training, which some strategies need to know.

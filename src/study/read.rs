@@ -8,6 +8,7 @@ use crate::id::{ExperimentId, StudyId};
 use crate::protocol::{self, Goal};
 use crate::search::history::PastState;
 use crate::search::space::Space;
+use crate::search::strategy::RACING;
 use crate::sql::named;
 use crate::store::{ReadTx, Row, named_params};
 
@@ -147,7 +148,7 @@ pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
     tx.all(TRIALS_OF_STUDY, named_params! { ":study": study }, |row| {
         let word: String = row.get(3)?;
         let values: Option<String> = row.get(4)?;
-        let curve: Option<String> = row.get(6)?;
+        let curve = row.get_ref(6)?.as_str_or_null()?.map(numbers).unwrap_or_default();
         let extra: String = row.get(9)?;
         let state = match word.as_str() {
             "complete" => {
@@ -164,7 +165,8 @@ pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
             state,
             word,
             epochs: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
-            curve: numbers(curve.as_deref().unwrap_or("[]")),
+            seeds: (row.get_ref(10)?.as_str()? == RACING).then_some(curve.len()),
+            curve,
             asked_at_ms: row.get(7)?,
             ended_at_ms: row.get(8)?,
             extra: serde_json::from_str(&extra).unwrap_or_default(),

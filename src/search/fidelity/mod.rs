@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::strategy::{Setup, whole_setting};
+use super::strategy::{RACING, Setup, whole_setting};
 use crate::{Error, Result};
 
 pub mod asha;
@@ -21,7 +21,8 @@ pub(crate) mod standing;
 pub(crate) fn epochs_of(strategy: &str, setup: &Setup) -> Result<u64> {
     let own = whole_setting(strategy, &setup.settings, "max_epoch", 1)?;
     own.or(setup.epochs.filter(|epochs| *epochs > 0)).ok_or_else(|| {
-        let why = "needs max_epoch, the epochs of a full training";
+        let what = if strategy == RACING { "seeds there are" } else { "epochs of a full training" };
+        let why = format!("needs max_epoch, the {what}");
         Error::invalid(format!("strategy {strategy}"), why).with_hint(
             "give the study its epochs, or set \"max_epoch\" among the strategy's settings",
         )
@@ -29,7 +30,7 @@ pub(crate) fn epochs_of(strategy: &str, setup: &Setup) -> Result<u64> {
 }
 
 /// Returns a setting that is a number above `above`.
-fn number_setting(
+pub(crate) fn number_setting(
     strategy: &str,
     settings: &Map<String, Value>,
     key: &str,
@@ -46,7 +47,7 @@ fn number_setting(
 }
 
 /// Returns a setting that is a text.
-fn text_setting<'a>(
+pub(crate) fn text_setting<'a>(
     strategy: &str,
     settings: &'a Map<String, Value>,
     key: &str,

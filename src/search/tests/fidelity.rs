@@ -8,7 +8,7 @@ use super::{every_kind, finite, settings};
 use crate::search::engine::{Asked, Engine, Told};
 use crate::search::history::{History, Past, PastState};
 use crate::search::space::Space;
-use crate::search::strategy::{Proposal, Setup, WITH_EPOCHS, strategy};
+use crate::search::strategy::{Proposal, RACING, Setup, WITH_EPOCHS, strategy};
 
 const MOST: u64 = 27;
 
@@ -81,7 +81,9 @@ fn every_strategy_stays_inside_and_begins_and_resumes() {
         for space in [every_kind(), plane()] {
             let mut engine = Engine::new(name, setup(&space, json!({}), 5)).unwrap();
             let asked = run(&mut engine, 20 * MOST, 3);
-            assert!(asked.iter().any(|asked| asked.resumed), "{name}");
+            // A race has no reason to go on where seeds do the same to all.
+            let goes_on = *name != RACING;
+            assert!(!goes_on || asked.iter().any(|asked| asked.resumed), "{name}");
             for past in engine.history().iter() {
                 space.check(&past.params).unwrap();
             }

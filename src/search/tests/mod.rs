@@ -9,6 +9,7 @@ mod optima;
 mod populations;
 mod properties;
 mod proposals;
+mod races;
 mod spaces;
 
 use serde_json::{Map, Value, json};

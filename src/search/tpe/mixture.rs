@@ -1,4 +1,4 @@
-//! Mixtures of kernels around trials, in single precision and by columns, so that the processor adds up several kernels
+//! Mixtures of kernels around trials, in single precision and by blocks of kernels, so that the processor adds up several
 //! at a time.
 
 use rand_pcg::Pcg64;
@@ -12,37 +12,49 @@ const SQRT_TAU: f32 = 2.506_628_3;
 /// where there are few trials more than pays.
 const CHOICE_PRIOR: f64 = 0.3;
 
+/// Kernels in a block.
+const LANES: usize = 16;
+/// A number for each kernel of a block.
+type Lanes = [f32; LANES];
+
 /// Kernels around trials, and one for the prior, which comes last.
 pub(super) struct Mixture {
     kernels: usize,
     /// Sums of the shares of the kernels up to each.
     cumulated: Vec<f64>,
-    log_weights: Vec<f32>,
     columns: Vec<Column>,
+    /// The logarithms of the shares by block; what fills up the last block weighs nothing.
+    log_weights: Vec<Lanes>,
+    /// For each block one entry a column, see [`Column`].
+    terms: Vec<[Lanes; 3]>,
 }
 
 /// One coordinate of all kernels.
+///
+/// The terms of a line are the centre, `sqrt(1/2)` over the width, and the logarithm of the density at the centre, all 0
+/// where the parameter was inactive. Those of a choice are the kernel's own, -1 where inactive, and the logarithm of the
+/// chance of another one.
 enum Column {
     Line {
         /// NaN where the parameter was inactive.
         centres: Vec<f64>,
         widths: Vec<f64>,
-        /// For adding up: the centre, `sqrt(1/2)` over the width, and the logarithm of the density at the centre; all
-        /// 0 where the parameter was inactive.
-        middle: Vec<f32>,
-        steep: Vec<f32>,
-        peak: Vec<f32>,
     },
     Choice {
         count: u64,
-        /// The choice of each kernel; -1 where the parameter was inactive.
-        own: Vec<f32>,
-        /// The logarithm of the chance of another choice.
-        other: Vec<f32>,
+        /// The choice of each kernel; none where the parameter was inactive.
+        own: Vec<Option<u64>>,
         /// The chance of the own choice, and its logarithm.
         stay: f64,
         log_stay: f32,
     },
+}
+
+/// Room to work in.
+#[derive(Default)]
+pub(super) struct Room {
+    at: Vec<f32>,
+    logs: Vec<Lanes>,
 }
 
 impl Mixture {
@@ -55,15 +67,33 @@ impl Mixture {
             so_far += weight / sum;
             so_far
         };
-        let columns = axes.iter().enumerate().map(|(at, axis)| {
-            let places: Vec<f64> = rows.iter().map(|row| row[at]).chain([f64::NAN]).collect();
-            column(axis, &places, axes.len(), scale)
+        let kernels = rows.len() + 1;
+        let blocks = kernels.div_ceil(LANES);
+        let mut log_weights = vec![[f32::NEG_INFINITY; LANES]; blocks];
+        for (at, weight) in weights.iter().enumerate() {
+            log_weights[at / LANES][at % LANES] = (weight / sum).ln() as f32;
+        }
+        let mut terms = vec![[[0.0; LANES]; 3]; blocks * axes.len()];
+        let columns = axes.iter().enumerate().map(|(column, axis)| {
+            let places: Vec<f64> = rows.iter().map(|row| row[column]).chain([f64::NAN]).collect();
+            let put = |kernel: usize, values: [f32; 3]| {
+                let entry = &mut terms[kernel / LANES * axes.len() + column];
+                for (lanes, value) in entry.iter_mut().zip(values) {
+                    lanes[kernel % LANES] = value;
+                }
+            };
+            match axis {
+                Axis::Line(cells) => line(cells, places, axes.len(), scale, put),
+                Axis::Choice(count) => choices(*count, &places, put),
+            }
         });
+        let columns = columns.collect();
         Mixture {
-            kernels: rows.len() + 1,
+            kernels,
             cumulated: weights.iter().map(cumulate).collect(),
-            log_weights: weights.iter().map(|weight| (weight / sum).ln() as f32).collect(),
-            columns: columns.collect(),
+            columns,
+            log_weights,
+            terms,
         }
     }
 
@@ -74,91 +104,100 @@ impl Mixture {
         for (column, to) in self.columns.iter().zip(to) {
             *to = match column {
                 Column::Line { centres, .. } if centres[kernel].is_nan() => unit(generator),
-                Column::Line { centres, widths, .. } => {
+                Column::Line { centres, widths } => {
                     near(generator, centres[kernel], widths[kernel])
                 }
-                Column::Choice { own, .. } if own[kernel] < 0.0 => unit(generator),
-                Column::Choice { count, own, stay, .. } => {
-                    let stays = unit(generator) < *stay || *count == 1;
-                    let own = own[kernel] as u64;
-                    let other = below(generator, (*count).max(2) - 1);
-                    let index = if stays { own } else { other + u64::from(other >= own) };
-                    (index as f64 + 0.5) / *count as f64
-                }
+                Column::Choice { count, own, stay, .. } => match own[kernel] {
+                    None => unit(generator),
+                    Some(own) => {
+                        let stays = unit(generator) < *stay || *count == 1;
+                        let other = below(generator, (*count).max(2) - 1);
+                        let index = if stays { own } else { other + u64::from(other >= own) };
+                        (index as f64 + 0.5) / *count as f64
+                    }
+                },
             };
         }
     }
 
-    /// Returns the logarithm of the density at a place, over its active coordinates; `logs` is room to work in.
-    pub(super) fn log_density(&self, place: &[f64], logs: &mut Vec<f32>) -> f32 {
-        logs.clear();
-        logs.extend_from_slice(&self.log_weights);
-        for (column, place) in self.columns.iter().zip(place) {
-            if place.is_nan() {
-                continue;
+    /// Returns the logarithm of the density at a place, over its active coordinates.
+    pub(super) fn log_density(&self, place: &[f64], room: &mut Room) -> f32 {
+        room.at.clear();
+        room.at.extend(self.columns.iter().zip(place).map(|(column, place)| match column {
+            Column::Choice { count, .. } if !place.is_nan() => choice(*place, *count) as f32,
+            _ => *place as f32,
+        }));
+        room.logs.clear();
+        let width = self.columns.len();
+        for (block, log_weights) in self.log_weights.iter().enumerate() {
+            let mut logs = *log_weights;
+            let terms = &self.terms[block * width..(block + 1) * width];
+            for ((column, terms), at) in self.columns.iter().zip(terms).zip(&room.at) {
+                if !at.is_nan() {
+                    add(column, terms, *at, &mut logs);
+                }
             }
-            match column {
-                Column::Line { middle, steep, peak, .. } => {
-                    let place = *place as f32;
-                    let cells = middle.iter().zip(steep).zip(peak);
-                    for (log, ((middle, steep), peak)) in logs.iter_mut().zip(cells) {
-                        let z = (place - middle) * steep;
-                        *log += peak - z * z;
-                    }
-                }
-                Column::Choice { count, own, other, log_stay, .. } => {
-                    let index = choice(*place, *count) as f32;
-                    for (log, (own, other)) in logs.iter_mut().zip(own.iter().zip(other)) {
-                        *log += if *own == index { *log_stay } else { *other };
-                    }
-                }
+            room.logs.push(logs);
+        }
+        log_sum(&room.logs)
+    }
+}
+
+/// Adds the logarithms of the densities of a block's kernels along one coordinate.
+fn add(column: &Column, terms: &[Lanes; 3], at: f32, logs: &mut Lanes) {
+    match column {
+        Column::Line { .. } => {
+            let [middle, steep, peak] = terms;
+            for (((log, middle), steep), peak) in logs.iter_mut().zip(middle).zip(steep).zip(peak) {
+                let z = (at - middle) * steep;
+                *log += peak - z * z;
             }
         }
-        log_sum(logs)
+        Column::Choice { log_stay, .. } => {
+            let ([own, other, _], stay) = (terms, *log_stay);
+            // Both sides are at hand, so that no lane takes a branch.
+            for ((log, own), other) in logs.iter_mut().zip(*own).zip(*other) {
+                *log += if own == at { stay } else { other };
+            }
+        }
     }
 }
 
-/// Returns a coordinate of all kernels, the prior with them, from their places on it.
-fn column(axis: &Axis, places: &[f64], dimensions: usize, scale: f64) -> Column {
-    match axis {
-        Axis::Line(cells) => line(cells, places, dimensions, scale),
-        Axis::Choice(count) => choices(*count, places),
-    }
-}
-
-fn line(cells: &Cells, places: &[f64], dimensions: usize, scale: f64) -> Column {
+/// Returns a line of all kernels, the prior with them, from their places on it, and hands their terms to `put`.
+fn line(
+    cells: &Cells,
+    places: Vec<f64>,
+    dimensions: usize,
+    scale: f64,
+    mut put: impl FnMut(usize, [f32; 3]),
+) -> Column {
     let active = places.iter().filter(|place| !place.is_nan()).count();
     let wide = scale * bandwidth(active, dimensions);
     // No kernel is narrower than the value it is around.
     let widths: Vec<f64> = places.iter().map(|place| wide.max(cells.half_width(*place))).collect();
-    let terms = |(place, width): (&f64, &f64)| {
-        if place.is_nan() {
-            return [0.0; 3];
+    for (at, (place, width)) in places.iter().zip(&widths).enumerate() {
+        if !place.is_nan() {
+            let mass = normal::quick((1.0 - place) / width) - normal::quick(-place / width);
+            let peak = -((mass * width) as f32 * SQRT_TAU).ln();
+            put(at, [*place as f32, std::f32::consts::FRAC_1_SQRT_2 / *width as f32, peak]);
         }
-        let mass = normal::quick((1.0 - place) / width) - normal::quick(-place / width);
-        let peak = -((mass * width) as f32 * SQRT_TAU).ln();
-        [*place as f32, std::f32::consts::FRAC_1_SQRT_2 / *width as f32, peak]
-    };
-    let terms: Vec<[f32; 3]> = places.iter().zip(&widths).map(terms).collect();
-    let term = |which: usize| terms.iter().map(|terms| terms[which]).collect();
-    let (middle, steep, peak) = (term(0), term(1), term(2));
-    Column::Line { centres: places.to_vec(), widths, middle, steep, peak }
+    }
+    Column::Line { centres: places, widths }
 }
 
-fn choices(count: u64, places: &[f64]) -> Column {
+/// Returns a choice of all kernels, the prior with them, and hands their terms to `put`.
+fn choices(count: u64, places: &[f64], mut put: impl FnMut(usize, [f32; 3])) -> Column {
     let (kernels, choices) = ((places.len() - 1).max(1) as f64, count as f64);
     let prior = CHOICE_PRIOR / kernels;
     let stay = (1.0 + prior) / (1.0 + choices * prior);
     let even = -choices.ln() as f32;
     let leave = ((1.0 - stay) / (choices - 1.0).max(1.0)).ln() as f32;
-    let own = |place: &f64| if place.is_nan() { -1.0 } else { choice(*place, count) as f32 };
-    Column::Choice {
-        count,
-        own: places.iter().map(own).collect(),
-        other: places.iter().map(|own| if own.is_nan() { even } else { leave }).collect(),
-        stay,
-        log_stay: stay.ln() as f32,
+    let own = |place: &f64| (!place.is_nan()).then(|| choice(*place, count));
+    let own: Vec<Option<u64>> = places.iter().map(own).collect();
+    for (at, own) in own.iter().enumerate() {
+        put(at, own.map_or([-1.0, even, 0.0], |own| [own as f32, leave, 0.0]));
     }
+    Column::Choice { count, own, stay, log_stay: stay.ln() as f32 }
 }
 
 /// Returns the standard deviation of `kernels` kernels in so many dimensions.
@@ -180,22 +219,21 @@ fn near(generator: &mut Pcg64, centre: f64, width: f64) -> f64 {
 }
 
 /// Returns the logarithm of the sum of exponentials.
-fn log_sum(logs: &mut [f32]) -> f32 {
-    let mut tops = [f32::NEG_INFINITY; 8];
-    let (chunks, rest) = logs.as_chunks::<8>();
-    for chunk in chunks {
-        for (top, log) in tops.iter_mut().zip(chunk) {
+fn log_sum(logs: &[Lanes]) -> f32 {
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    for block in logs {
+        for (top, log) in tops.iter_mut().zip(block) {
             *top = if *log > *top { *log } else { *top };
         }
     }
-    let top = tops.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sums = [0.0f32; 8];
-    for chunk in chunks {
-        for (sum, log) in sums.iter_mut().zip(chunk) {
+    let top = tops.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let mut sums = [0.0f32; LANES];
+    for block in logs {
+        for (sum, log) in sums.iter_mut().zip(block) {
             *sum += exp(log - top);
         }
     }
-    top + (sums.iter().sum::<f32>() + rest.iter().map(|log| exp(log - top)).sum::<f32>()).ln()
+    top + sums.iter().sum::<f32>().ln()
 }
 
 /// Returns the exponential of a number up to 0, to seven digits; below -87 that of -87.

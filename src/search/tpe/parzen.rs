@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::frame::Frame;
-use super::mixture::Mixture;
+use super::mixture::{Mixture, Room};
 use super::record::Record;
 use crate::Result;
 use crate::search::history::History;
@@ -89,13 +89,13 @@ impl Parzen {
         let mut generator = stream(self.seed, number, Purpose::Model, round);
         let dimensions = self.frame.axes().len();
         let mut places = vec![0.0; dimensions * self.candidates];
-        let mut logs = Vec::new();
+        let mut room = Room::default();
         let mut order = Vec::with_capacity(self.candidates);
         for at in 0..self.candidates {
             let place = &mut places[at * dimensions..(at + 1) * dimensions];
             good.draw(&mut generator, place);
             self.frame.settle(place);
-            let ratio = good.log_density(place, &mut logs) - bad.log_density(place, &mut logs);
+            let ratio = good.log_density(place, &mut room) - bad.log_density(place, &mut room);
             order.push((ratio, at));
         }
         order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
