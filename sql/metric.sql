@@ -90,9 +90,9 @@ SELECT id, page, n, min, max, sum FROM bucket WHERE series_id = :series AND stre
 -- name: points_between
 SELECT id, value FROM point WHERE id BETWEEN :from AND :to ORDER BY id;
 
--- name: values_between
--- In the order of the ids, which is that of the rows.
-SELECT value FROM point WHERE id BETWEEN :from AND :to ORDER BY id;
+-- name: values_from
+-- Without an end, which SQLite would compare each id with: whoever reads knows how many there are, or looks at the id.
+SELECT value, id FROM point WHERE id >= :from ORDER BY id;
 
 -- name: ticks_between
 SELECT step, elapsed_ms FROM tick WHERE stream_id = :stream AND seq BETWEEN :from AND :to ORDER BY seq;

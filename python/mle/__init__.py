@@ -32,6 +32,7 @@ from ._errors import (
     SqlError,
     WrongFileError,
 )
+from ._events import autolog
 from ._experiment import Experiment
 from ._frame import Frame
 from ._logger import Logger
@@ -70,6 +71,7 @@ __all__ = [
     "Trial",
     "Waiting",
     "WrongFileError",
+    "autolog",
     "choice",
     "in_job",
     "integer",

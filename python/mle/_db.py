@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import numpy
 
+    from ._chart import Chart
     from ._logger import Logger
     from ._protocol import Protocol
     from ._queue import Queue
@@ -96,9 +97,15 @@ class Database:
         return f"mle.open({self.path!r})"
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from ._html import card
 
-        return f"<b>{escape(str(self.path))}</b>{self.experiments()._repr_html_()}"
+        found = self.sql(
+            "SELECT id, name, kind, state, runs, runs_complete AS complete, metric, goal, best, created_at AS created"
+            " FROM experiments ORDER BY id DESC LIMIT 20"
+        )
+        n = self.sql("SELECT (SELECT count(*) FROM experiments) AS e, (SELECT count(*) FROM runs) AS r").rows()[0]
+        facts = [("experiments", n["e"]), ("runs", n["r"]), ("MiB", f"{os.path.getsize(self.path) / 2**20:.1f}")]
+        return card("file", self.path, facts, found._html() if len(found) else "")
 
     def __enter__(self) -> Database:
         return self
@@ -333,6 +340,68 @@ class Database:
         from ._plot import by_config, curves
 
         return curves(self, metric, by_config(self, self._runs(run, experiment)), band, line, ax)
+
+    def copy(self, path: Path) -> Database:
+        """Copy the file as it is now to a new one, to be shared, while others go on writing; return the copy, opened.
+
+        Raises
+        ------
+        InvalidError
+            When there is something at that path.
+        """
+        self.native.copy(os.fspath(path))
+        return open(path)
+
+    def tensorboard(
+        self,
+        folder: Path,
+        experiment: Optional[Word] = None,
+        run: Union[int, Iterable[int], None] = None,
+        metric: Union[str, Iterable[str], None] = None,
+    ) -> List[str]:
+        """Write metrics as TensorBoard's event files, a folder for each run; return the files' paths.
+
+        `tensorboard --logdir FOLDER` shows them. TensorBoard keeps float32. :func:`mle.autolog` goes the other way.
+
+        Parameters
+        ----------
+        folder : path
+            Where to; folders are made. What an earlier call wrote there of the same runs is replaced.
+        experiment, run, metric : optional
+            What; as of :meth:`metrics`.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such run.
+        """
+        from ._events import export
+
+        names = [metric] if isinstance(metric, str) else None if metric is None else list(metric)
+        return export(self, os.fspath(folder), self._runs(run, experiment), names)
+
+    def chart(
+        self,
+        metric: Union[str, Iterable[str]],
+        experiment: Optional[Word] = None,
+        run: Union[int, Iterable[int], None] = None,
+        *,
+        band: Optional[str] = "quartiles",
+        line: str = "mean",
+    ) -> Chart:
+        """Return :meth:`plot` as an interactive figure, which notebooks show without a network.
+
+        Several metrics are lines of one figure. `.save("x.html")` and `.save("x.svg")` keep it.
+
+        Raises
+        ------
+        NotFoundError
+            When no run has points of the metric.
+        """
+        from ._plot import chart_curves
+
+        metrics = [metric] if isinstance(metric, str) else list(metric)
+        return chart_curves(self, metrics, self._runs(run, experiment), band, line)
 
     def report(self, experiment: Word, format: str = "md") -> str:
         """Return the report of an experiment as it is now, as Markdown ("md") or as one HTML page ("html")."""

@@ -188,4 +188,17 @@ class Experiment:
         return f"<mle.Experiment {self.id if self.id is not None else 'not started'} in {self._path!r}>"
 
     def _repr_html_(self) -> str:
-        return self.leaderboard()._repr_html_() if self.id is not None else ""
+        from html import escape
+
+        from ._html import card
+
+        if self.id is None:
+            import json
+
+            text = json.dumps(self.spec, indent=1, default=str) if isinstance(self.spec, dict) else str(self.spec)
+            return card("experiment", "not started", [("file", self._path)], f'<pre style="margin:0">{escape(text[:4000])}</pre>')
+        row = self.db.sql("SELECT * FROM experiments WHERE id = ?", [self.id]).rows()[0]
+        facts = [(name, row[name]) for name in ("state", "kind", "purpose")]
+        facts += [("runs", f"{row['runs_complete']} of {row['runs']}"), ("metric", row["metric"]), ("error", row["error"])]
+        board = self.leaderboard()
+        return card("experiment", row["name"], facts, board._html() if len(board) else self.runs()._html())

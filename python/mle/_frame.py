@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _FORMATS: Any = {"i": "q", "f": "d", "u": "I"}
 _DTYPES = {"i": "int64", "f": "float64", "u": "uint32"}
 _SHOWN = 20
+#: What tells a reader of a wide table little.
+_DULL = frozenset(("uid", "hash", "spec_text", "environment", "cwd", "script_hash", "git_commit", "extra"))
 
 
 class Column:
@@ -41,6 +43,22 @@ class Column:
         for place in self.nulls:
             values[place] = None
         return values
+
+    def head(self, n: int) -> List[Any]:
+        """Return the first values, at no cost of the others."""
+        if self.kind == "o":
+            return list(self.data[:n])
+        values: List[Any] = memoryview(self.data).cast(_FORMATS[self.kind])[:n].tolist()
+        for place in self.nulls:
+            if place < n:
+                values[place] = None
+        return values
+
+    def is_empty(self) -> bool:
+        """Return whether all values are NULL."""
+        if self.kind == "o":
+            return all(value is None or value == "" for value in self.data)
+        return len(self.nulls) == len(self) > 0
 
     def numpy(self) -> "numpy.ndarray[Any, Any]":
         """Return the values as an array, without a copy where they are numbers."""
@@ -194,7 +212,7 @@ class Frame:
         return self.arrow().__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
-        shown = [[_text(value) for value in column.list()[:_SHOWN]] for column in self._columns.values()]
+        shown = [[_text(value) for value in column.head(_SHOWN)] for column in self._columns.values()]
         names = [name[:40] for name in self.columns]
         widths = [max([len(name), *map(len, values)]) for name, values in zip(names, shown)]
         lines = ["  ".join(name.ljust(width) for name, width in zip(names, widths)).rstrip()]
@@ -205,13 +223,33 @@ class Frame:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        return self._html()
+
+    def _html(self, names: Optional[Sequence[str]] = None, limit: int = _SHOWN) -> str:
+        """Return a table; of many columns those that have nothing in them, and long ids, are left out."""
         from html import escape
 
-        cells = [[escape(_text(value)) for value in column.list()[:_SHOWN]] for column in self._columns.values()]
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in zip(*cells))
-        more = f"<p>{len(self)} rows</p>" if len(self) > _SHOWN else ""
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+        from ._html import table
+
+        left_out: List[str] = []
+        if names is None:
+            names = self.columns
+            if len(names) > 8 and len(self) > 0:
+                full = [name for name in names if name not in _DULL and not self._column(name).is_empty()]
+                if "experiment" in full and "experiment_id" in full:
+                    full.remove("experiment_id")
+                left_out = [name for name in names if name not in full]
+                if "params" in full:
+                    # What tells the rows apart, where it is seen.
+                    full.remove("params")
+                    full.insert(min(3, len(full)), "params")
+                names = full
+        n = len(self)
+        shown = table(names, [self._column(name).head(limit) for name in names], n)
+        if left_out:
+            told = escape(_text(", ".join(left_out), 200))
+            shown += f'<div style="color:#888;font:11px system-ui,sans-serif;padding:2px 10px">not shown: {told}</div>'
+        return shown
 
 
 def _plain(column: Column) -> Any:
@@ -225,9 +263,7 @@ def _plain(column: Column) -> Any:
     return column.data
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    text = "".join(letter if letter.isprintable() else " " for letter in text)
-    return text if len(text) <= 60 else text[:59] + "…"
+def _text(value: Any, most: int = 60) -> str:
+    from ._html import text
+
+    return text(value, most)

@@ -165,6 +165,24 @@ class Logger(_mle.Logger):
     def __repr__(self) -> str:
         return f"<mle.Logger of run {self.run_id} in {self.path!r}{', closed' if self.closed else ''}>"
 
+    def _repr_html_(self) -> str:
+        from ._chart import sparkline
+        from ._html import Html, card, table
+
+        if not self.closed:
+            self.flush()
+        row = self.db._view("SELECT * FROM runs WHERE id = ?", [self.run_id]).rows()[0]
+        found = self.db.summary(self.run_id).rows()[:20]
+        names = ("metric", "n", "last", "min", "max")
+        columns = [[one[name] for one in found] for name in names]
+        lines = []
+        for one in found:
+            thin = self.db.native.thin(self.run_id, one["metric"], 60)
+            lines.append(Html(sparkline([mean for _, mean in thin])))
+        facts = [("state", row["state"]), ("experiment", row["experiment"]), ("config", row["params"]), ("seed", row["seed"])]
+        facts += [("value", row["value"]), ("error", row["error"])]
+        return card("run", row["name"] or self.run_id, facts, table([*names, ""], [*columns, lines], len(found)) if found else "")
+
     def __enter__(self) -> Logger:
         return self
 
@@ -324,19 +342,24 @@ class Logger(_mle.Logger):
         every_k: int = 0,
         top_k: int = 0,
         goal: str = "min",
+        format: str = "auto",
     ) -> List[Tuple[str, int]]:
         """Keep a checkpoint, and of the earlier ones those that the rules keep.
 
         Parameters
         ----------
         state : path, bytes or object
-            Objects are stored by `torch.save` where torch is loaded and they hold its tensors or modules, else by pickle.
+            What `format` makes bytes of; files and bytes are kept as they are.
         step, value : optional
             Where on the step axis it was made, and what it is worth.
         init, last : bool
             Keep the first; keep the latest.
         every_k, top_k : int
             Keep each k-th; keep the k best by `value`, small or large as `goal` says.
+        format : str
+            "torch" (`torch.save`), "safetensors" (nested dicts of arrays of numpy or JAX, such as the parameters of flax),
+            "keras" (a model's archive) or "pickle"; "auto" takes torch and keras for what is theirs, safetensors for arrays
+            of JAX where it is installed, else pickle, as for estimators of scikit-learn.
 
         Returns
         -------
@@ -351,7 +374,9 @@ class Logger(_mle.Logger):
         elif isinstance(state, (bytes, bytearray)):
             source, name = bytes(state), name or "checkpoint.bin"
         else:
-            source, suffix = _serialise(state)
+            from ._checkpoint import dump
+
+            source, suffix = dump(state, format)
             name = name or f"checkpoint{suffix}"
         return self.db.native.add_checkpoint(
             name,
@@ -372,6 +397,25 @@ class Logger(_mle.Logger):
         """Return the bytes and the step of the checkpoint to go on from, or None at the beginning."""
         found = self.db.native.latest_checkpoint(self.run_id)
         return None if found is None else (self.db.artifact(found[0]), found[2])
+
+    def restore(self) -> Optional[Tuple[Any, Optional[int]]]:
+        """Return the state and the step of the checkpoint to go on from, or None at the beginning.
+
+        What :meth:`checkpoint` made of objects becomes objects again, by the suffix of its name; anything else is bytes.
+        Pickles and torch's files can run code when they are loaded: do not call this for a file of a stranger.
+
+        Examples
+        --------
+        >>> with mle.Logger("lab.db") as log:
+        ...     log.checkpoint({"weights": [1.0, 2.0]}, step=7) and log.restore()
+        ({'weights': [1.0, 2.0]}, 7)
+        """
+        found = self.db.native.latest_checkpoint(self.run_id)
+        if found is None:
+            return None
+        from ._checkpoint import load
+
+        return load(self.db.artifact(found[0]), found[1]), found[2]
 
 
 def _again(path: str, run: int, sync: bool) -> Logger:
@@ -439,18 +483,3 @@ def _histogram(values: Any, bins: int) -> Tuple[List[float], List[int]]:
     for value in numbers:
         counts[min(int((value - low) / (high - low) * bins), bins - 1)] += 1
     return [low + (high - low) * at / bins for at in range(bins + 1)], counts
-
-
-def _serialise(state: Any) -> Tuple[bytes, str]:
-    import io
-
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        values = state.values() if isinstance(state, dict) else [state]
-        if any(isinstance(value, (torch.Tensor, torch.nn.Module)) or hasattr(value, "state_dict") for value in values):
-            buffer = io.BytesIO()
-            torch.save(state, buffer)
-            return buffer.getvalue(), ".pt"
-    import pickle
-
-    return pickle.dumps(state), ".pkl"

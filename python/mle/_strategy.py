@@ -144,6 +144,13 @@ class Trial:
         self.curve: List[float] = []
         self._judge: Any = None
 
+    def _repr_html_(self) -> str:
+        from ._chart import sparkline
+        from ._html import Html, card, table
+
+        facts = [("epochs", self.epochs), ("reported", Html(sparkline(self.curve)) or None)]
+        return card("trial", self.number, facts, table(["parameter", "value"], [list(self.params), list(self.params.values())], len(self.params)))
+
     def report(self, value: float) -> None:
         """Say the first objective after one more epoch.
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import threading
     from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+    from ._chart import Chart
     from ._db import Database
     from ._frame import Frame
     from ._types import Function, Objectives, Path, Values
@@ -100,9 +101,20 @@ class Study:
         return f"<mle.Study {self.name!r} ({self.id}) in {self.db.path!r}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from ._html import card
 
-        return f"<b>Study {escape(self.name)}</b>{self.trials()._repr_html_()}"
+        row = self.db._view("SELECT * FROM studies WHERE id = ?", [self.id]).rows()[0]
+        trials = f"{row['trials']} of {row['trial_max']}" if row["trial_max"] else row["trials"]
+        aims = ", ".join(f"{name} ({goal})" for name, goal in self.objectives)
+        facts = [("state", row["state"]), ("strategy", row["strategy"]), ("objective", aims), ("trials", trials)]
+        wanted = ("value",) if len(self.objectives) == 1 else ("values",)
+        top = self.top(5)
+        inside = [top._html([name for name in ("place", "number", *wanted, "params") if name in top.columns])] if len(top) else []
+        try:
+            inside.append(self.chart()._repr_html_())
+        except NotFoundError:
+            pass
+        return card("study", self.name, facts, *inside)
 
     @property
     def state(self) -> str:
@@ -188,6 +200,18 @@ class Study:
         from ._plot import front
 
         return front(self, ax)
+
+    def chart(self) -> Chart:
+        """Return :meth:`plot` as an interactive figure, which notebooks show without a network."""
+        from ._plot import chart_history
+
+        return chart_history(self)
+
+    def chart_front(self) -> Chart:
+        """Return :meth:`plot_front` as an interactive figure."""
+        from ._plot import chart_front
+
+        return chart_front(self)
 
     def pause(self) -> None:
         """Ask for nothing more; trials at work go on."""

@@ -199,6 +199,33 @@ impl Db {
         found.map(|series| points(py, &series)).transpose()
     }
 
+    /// Copies the file as it is now to a new one.
+    fn copy(&self, py: Python<'_>, target: PathBuf) -> PyResult<()> {
+        fork::blocking(py, || {
+            if target.exists() {
+                return Err(Error::invalid(target.display().to_string(), "is there already")
+                    .with_hint("name a new file"));
+            }
+            // SQLite counts this as writing, to the file itself as well.
+            self.files.with_writer(|store| {
+                metric::settle_file(store)?;
+                store.copy_to(&target)
+            })
+        })
+    }
+
+    /// Returns the step and the mean of at most about `count` groups of consecutive points; none for what is no number.
+    fn thin(
+        &self,
+        py: Python<'_>,
+        run: i64,
+        metric: &str,
+        count: usize,
+    ) -> PyResult<Vec<(i64, f64)>> {
+        let found = self.read(py, |tx| metric::thin(tx, RunId(run), metric, count))?;
+        Ok(found.unwrap_or_default().iter().map(|part| (part.step, part.mean)).collect())
+    }
+
     /// Returns `(run, metric, steps, values, seconds)` of each series that is there.
     #[pyo3(signature = (runs, metrics, timed=false))]
     fn many_series<'py>(

@@ -7,6 +7,7 @@ mod artifact;
 mod convert;
 mod db;
 mod errors;
+mod events;
 mod fork;
 mod logger;
 mod protocol;
@@ -21,6 +22,8 @@ use pyo3::prelude::*;
 mod _mle {
     #[pymodule_export]
     use super::db::Db;
+    #[pymodule_export]
+    use super::events::{event_head, event_records, event_scalars};
     #[pymodule_export]
     use super::fork::{after_fork, before_fork};
     #[pymodule_export]

@@ -12,7 +12,8 @@ if [ ! -x "$venv/bin/pip" ]; then
     fi
     python3 -m venv "$venv" || { echo "tests need python3 with the module venv; please install it" >&2; exit 2; }
 fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check pytest numpy pandas matplotlib mypy h5py pyyaml rich nevergrad dotmap scipy
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check pytest numpy pandas matplotlib mypy h5py pyyaml rich nevergrad dotmap scipy \
+    nbclient ipykernel tensorboard safetensors scikit-learn
 # The profile of `cargo test`, whose dependencies are compiled already.
 MATURIN_PEP517_ARGS="--profile dev" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall \
     --no-deps ./python ./python/dropins

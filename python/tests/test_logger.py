@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 
@@ -242,6 +243,103 @@ def test_a_killed_process_loses_only_what_was_not_flushed():
         assert len(found) >= 1000 and found == list(range(len(found)))
     check = subprocess.run(["sqlite3", path, "PRAGMA integrity_check"], stdout=subprocess.PIPE, text=True)
     assert check.stdout.strip() == "ok"
+
+
+def log_until_told(log, child, noted):
+    """Log step after step, and note how many calls returned, until the last place of `noted` says to stop."""
+    step = 0
+    while not noted[-1]:
+        log.log({f"c{child}": step, "all": child}, step=step)
+        step += 1
+        noted[child] = step
+        if step % 50 == 0:
+            time.sleep(0.001)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_some_of_eight_children_are_killed_while_the_others_log(sync):
+    context = multiprocessing.get_context("fork")
+    # Without a lock, which a killed child might hold.
+    noted = context.RawArray("q", 9)
+    log = mle.Logger("lab.db", sync=sync)
+    log.log({"parent": 0})
+    children = [context.Process(target=log_until_told, args=(log, child, noted)) for child in range(8)]
+    [child.start() for child in children]
+
+    def wait_for(more, of):
+        wanted = [noted[child] + more for child in of]
+        while any(noted[child] < n for child, n in zip(of, wanted)):
+            assert all(children[child].is_alive() for child in of)
+            time.sleep(0.001)
+
+    wait_for(100, range(8))
+    for child in children[:3]:
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+    log.log({"parent": 1})
+    wait_for(100, range(3, 8))
+    noted[8] = 1
+    [child.join() for child in children]
+    assert [child.exitcode for child in children] == [-signal.SIGKILL] * 3 + [0] * 5
+    log.log({"parent": 2})
+    log.close()
+    assert sorted(values("lab.db", "parent")) == [0, 1, 2]
+    for child in range(8):
+        found = values("lab.db", f"c{child}")
+        assert found == list(range(len(found))), "whole, in order, none twice"
+        if child >= 3 or sync:
+            # A call that had not returned may be in the file all the same.
+            assert noted[child] <= len(found) <= noted[child] + 1
+        else:
+            assert len(found) + 4096 >= noted[child]
+    check = subprocess.run(["sqlite3", "lab.db", "PRAGMA integrity_check"], stdout=subprocess.PIPE, text=True)
+    assert check.stdout.strip() == "ok"
+    assert mle.open("lab.db").runs()["state"] == ["complete"]
+
+
+def test_a_killed_sync_logger_has_lost_nothing_whoever_looks():
+    code = """
+        import mle
+        log = mle.Logger("lab.db", sync=True)
+        step = 0
+        while True:
+            log.log({"x": step})
+            step += 1
+            print(step, flush=True)
+    """
+    with open("script.py", "w") as file:
+        file.write(textwrap.dedent(code))
+    child = subprocess.Popen([sys.executable, "script.py"], stdout=subprocess.PIPE, text=True)
+    for line in child.stdout:
+        if int(line) >= 300:
+            break
+    child.kill()
+    said = [int(line) for line in child.stdout.read().split()]
+    child.wait()
+    found = values("lab.db", "x")
+    assert len(found) >= (said[-1] if said else 300) and found == list(range(len(found)))
+    assert mle.open("lab.db").sql("SELECT count(*) FROM tail").one() == 0
+
+
+def test_sync_takes_all_kinds_and_many_threads():
+    with mle.Logger("lab.db", sync=True) as log:
+        log.log({"a": 1, "text": "words", "v": [1, 2]}, step=3)
+        log.log({"a": float("nan")})
+        log.update({"num_steps": 10}, {"a": float("-inf")})
+        with pytest.raises(mle.InvalidError, match="empty"):
+            log.log({"": 1.0})
+
+        def work(name):
+            for step in range(100):
+                log.log({name: step})
+
+        threads = [threading.Thread(target=work, args=(f"t{i}",)) for i in range(4)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    found = mle.open("lab.db").metrics(metric="a")
+    assert found["step"] == [3, 4, 10] and found["value"][2] == float("-inf") and found["value"][1] != found["value"][1]
+    assert mle.open("lab.db").native.texts(1, "text") == ([3], ["words"])
+    assert all(values("lab.db", f"t{i}") == list(range(100)) for i in range(4))
 
 
 def test_a_pickled_logger_goes_on_with_the_run_and_leaves_its_end():

@@ -13,7 +13,7 @@ const TEXT: &str = include_str!("../../sql/metric.sql");
 const LIST_STREAMS: &str = named(TEXT, "list_streams");
 const LIST_BUCKETS: &str = named(TEXT, "list_buckets");
 const POINTS_BETWEEN: &str = named(TEXT, "points_between");
-const VALUES_BETWEEN: &str = named(TEXT, "values_between");
+const VALUES_FROM: &str = named(TEXT, "values_from");
 const TICKS_BETWEEN: &str = named(TEXT, "ticks_between");
 const VECTOR_POINTS: &str = named(TEXT, "vector_points");
 const TEXT_POINTS: &str = named(TEXT, "text_points");
@@ -359,6 +359,11 @@ pub(super) fn append_bucket(
 ) -> Result<()> {
     let base = bucket.id * PAGE;
     let from = bucket.page * PAGE;
+    if let (Some(stride), false) = (stream.step_stride, timed)
+        && append_full_bucket(tx, stream, bucket, stride, series)?
+    {
+        return Ok(());
+    }
     let (steps, elapsed_ms) = match stream.step_stride {
         Some(_) if !timed => (Vec::new(), Vec::new()),
         _ => ticks(tx, stream.id, from, from + PAGE)?,
@@ -377,21 +382,41 @@ pub(super) fn append_bucket(
             }
         }
     };
-    // Most buckets have a point at each tick; then the values alone say where they belong.
     let params = named_params! { ":from": base, ":to": base + PAGE - 1 };
-    let mut values = Vec::with_capacity(PAGE as usize);
-    tx.each(VALUES_BETWEEN, params, |row| {
-        values.push(number(row, 0)?);
-        Ok(())
-    })?;
-    if values.len() as i64 == PAGE.min(stream.n - from) {
-        (0..).zip(values).for_each(|(place, value)| push(place, value));
-        return Ok(());
-    }
     tx.each(POINTS_BETWEEN, params, |row| {
         push(row.get::<_, i64>(0)? - base, number(row, 1)?);
         Ok(())
     })
+}
+
+/// Adds the points of a bucket that has one at each tick, as most have: then the values alone say where they belong.
+/// Returns false, and adds nothing, when it has not.
+fn append_full_bucket(
+    tx: &ReadTx<'_>,
+    stream: &StreamRow,
+    bucket: &BucketRow,
+    stride: i64,
+    series: &mut Series,
+) -> Result<bool> {
+    let (base, from) = (bucket.id * PAGE, bucket.page * PAGE);
+    let count = PAGE.min(stream.n - from);
+    let before = series.values.len();
+    let (mut left, mut is_full) = (count, false);
+    tx.each_while(VALUES_FROM, named_params! { ":from": base }, |row| {
+        series.values.push(number(row, 0)?);
+        left -= 1;
+        if left == 0 {
+            is_full = row.get::<_, i64>(1)? == base + count - 1;
+        }
+        Ok(left > 0)
+    })?;
+    let ends = [stream.step_at(from, stride), stream.step_at(from + count - 1, stride)];
+    if !is_full || !ends.iter().all(|step| stream.shows(*step)) {
+        series.values.truncate(before);
+        return Ok(false);
+    }
+    series.steps.extend((from..from + count).map(|seq| stream.step_at(seq, stride)));
+    Ok(true)
 }
 
 /// Reads a number; NULL is NaN.

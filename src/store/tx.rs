@@ -92,6 +92,30 @@ impl<'a> ReadTx<'a> {
             .map_err(|error| Error::sqlite(error, sql))
     }
 
+    /// As [`ReadTx::each`], until `row` returns false.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn each_while(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut row: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
+    ) -> Result<()> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                let mut rows = statement.query(params)?;
+                while let Some(next) = rows.next()? {
+                    if !row(next)? {
+                        break;
+                    }
+                }
+                Ok(())
+            })
+            .map_err(|error| Error::sqlite(error, sql))
+    }
+
     /// Returns the column names of a statement and its rows as values, for tables made of any view.
     ///
     /// # Errors
