@@ -414,10 +414,12 @@ def test_t22_seeds_are_the_samples():
     for at, x in enumerate((a, b, c)):
         for other, y in enumerate((a, b, c)):
             expected = 1.0 if at == other else stats.ttest_ind(x, y, equal_var=False, alternative="less").pvalue
-            assert found[at, other] == pytest.approx(expected, rel=1e-9)
+            # The first run is the lowest row.
+            assert found[2 - at, other] == pytest.approx(expected, rel=1e-9)
+            assert tester.p_of("abc"[at], "abc"[other]) == found[2 - at, other]
     tester.run_corrections()
     assert len(tester.corrected_p_vals) == 9
-    assert all(values.shape == (3, 3) and (np.diag(values) == 1).all() for values in tester.corrected_p_vals.values())
+    assert all(values.shape == (3, 3) and (np.diag(values[::-1]) == 1).all() for values in tester.corrected_p_vals.values())
     tester.plot(corrected=True, method="holm", fname="p.png")
     assert os.path.exists("p.png")
     # Single seeds give the same.
@@ -425,7 +427,7 @@ def test_t22_seeds_are_the_samples():
         name: {f"seed_{at}": {"stats": {"integral": np.array([0.0, value])}} for at, value in enumerate(x)}
         for name, x in (("a", a), ("b", b))
     })  # fmt: skip
-    assert HypothesisTester(single).run_pairwise("integral")[0, 1] == pytest.approx(found[0, 1], rel=1e-12)
+    assert HypothesisTester(single).run_pairwise("integral")[0, 1] == pytest.approx(found[1, 1], rel=1e-12)
 
 
 def test_one_seed_says_nothing(caplog):
@@ -433,7 +435,7 @@ def test_one_seed_says_nothing(caplog):
 
     tester = HypothesisTester(of_seeds(a=[1.0], b=[1.0, 2.0], c=[3.0, 3.5]))
     found = tester.run_pairwise("integral")
-    assert np.isnan(found[0, 1]) and not np.isnan(found[1, 2]) and "fewer than two seeds" in caplog.text
+    assert np.isnan(found[2, 1]) and not np.isnan(found[1, 2]) and "fewer than two seeds" in caplog.text
     assert tester.run_corrections()["holm"].shape == (3, 3)
 
 

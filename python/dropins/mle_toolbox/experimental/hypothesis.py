@@ -26,9 +26,14 @@ class HypothesisTester:
     Attributes
     ----------
     p_vals : (n_runs, n_runs) float64
-        `p_vals[i, j]` is the probability of a difference as large as this when run i is in truth not smaller than run j; 1
-        on the diagonal; NaN where either run has fewer than two seeds.
+        `p_vals[n_runs - 1 - i, j]` is the probability of a difference as large as this when run i is in truth not smaller
+        than run j: as in a heat map, the first run is the lowest row. 1 for a run and itself; NaN where either run has fewer
+        than two seeds. :meth:`p_of` takes names.
     corrected_p_vals : dict of (n_runs, n_runs) float64 by method
+        With the same rows.
+    eval_ids, correct_methods : list of str
+        The runs, and the methods of correction.
+    num_evals : int
 
     Notes
     -----
@@ -44,6 +49,9 @@ class HypothesisTester:
     def __init__(self, meta_log: Any) -> None:
         self.meta_log = meta_log
         self.run_ids: List[str] = list(meta_log.eval_ids)
+        self.eval_ids = self.run_ids
+        self.num_evals = len(self.run_ids)
+        self.correct_methods = list(METHODS)
         self.p_vals: Optional[np.ndarray] = None
         self.corrected_p_vals: Dict[str, np.ndarray] = {}
         self.metric: Optional[str] = None
@@ -76,8 +84,17 @@ class HypothesisTester:
             for other in range(n_runs):
                 if at != other:
                     found[at, other] = welch_smaller(*told[at], *told[other])
-        self.metric, self.p_vals, self.corrected_p_vals = metric_name, found, {}
-        return found
+        self.metric, self.p_vals, self.corrected_p_vals = metric_name, found[::-1].copy(), {}
+        return self.p_vals
+
+    def p_of(self, run_a: str, run_b: str, method: Optional[str] = None) -> float:
+        """Return p of the test that run a is not smaller than run b, corrected by a method where one is named."""
+        if self.p_vals is None:
+            raise RuntimeError("there are no tests; call run_pairwise(metric) first")
+        if method is not None and method not in self.corrected_p_vals:
+            self.single_correction(method)
+        values = self.p_vals if method is None else self.corrected_p_vals[method]
+        return float(values[::-1][self.run_ids.index(run_a), self.run_ids.index(run_b)])
 
     def run_corrections(self) -> Dict[str, np.ndarray]:
         """Correct for the number of tests by all methods; return `corrected_p_vals`."""
@@ -89,12 +106,12 @@ class HypothesisTester:
         """Correct for the number of tests by one method."""
         if self.p_vals is None:
             raise RuntimeError("there are no tests to correct; call run_pairwise(metric) first")
-        found = self.p_vals.copy()
+        found = self.p_vals[::-1].copy()
         pairs = ~np.eye(len(found), dtype=bool) & ~np.isnan(found)
         if pairs.any():
             found[pairs] = correct(found[pairs], correction_name)
-        self.corrected_p_vals[correction_name] = found
-        return found
+        self.corrected_p_vals[correction_name] = found[::-1].copy()
+        return self.corrected_p_vals[correction_name]
 
     def plot(self, corrected: bool = False, method: str = "bonferroni", fname: Optional[str] = None) -> Any:
         """Draw the probabilities; colours end at 0.15. Return figure and axes, or None when it is saved as `fname`."""
@@ -104,7 +121,7 @@ class HypothesisTester:
             self.single_correction(method)
         from ..visualize._draw import finish, heat
 
-        values = self.corrected_p_vals[method] if corrected else self.p_vals
+        values = (self.corrected_p_vals[method] if corrected else self.p_vals)[::-1]
         title = f"{self.metric}: is the row smaller than the column?" + (f" ({method})" if corrected else "")
         fig, ax = heat(
             values, self.run_ids, self.run_ids, title, "", ["", ""], "p", vmin=0, vmax=0.15, cmap="viridis_r", text=len(values) <= 12
