@@ -681,3 +681,30 @@ def test_aggregation_of_several_runs():
     log = {"meta": {"model_type": "x"}, "time": {"t": np.arange(2.0)}, "stats": {"a": np.arange(2.0)}}
     over = aggregate_over_seeds({"r": {"seed_1": log, "seed_2": log}}, batch_case=True)
     assert over.r.stats.a.mean.tolist() == [0.0, 1.0] and over.r.meta.seeds == [1, 2]
+
+
+USES_WANDB = """
+from mle_logging import MLELogger
+import wandb
+config = {"key": "k" * 40, "entity": "us", "project": "bowls", "group": "all", "name": "seed0"}
+log = MLELogger(experiment_dir="lab", what_to_track=["loss"], config_dict={"lr": 0.1}, seed_id=3, use_wandb=True, wandb_config=config)
+assert log.wandb_log.correct_setup
+for i in range(4):
+    log.update({"num_steps": i}, {"loss": 1 / (1 + i)}, save=True)
+run = wandb.run
+assert run.config["lr"] == 0.1 and run.group == "all" and run.job_type == "pholder_config" and run.name == "seed_3", run.name
+assert set(run.tags) == {"seed_3", "pholder_config"}, run.tags
+log.close()
+wandb.finish()
+"""
+
+
+def test_w_and_b_itself_is_told_offline(tmp_path):
+    pytest.importorskip("wandb")
+    (tmp_path / "train.py").write_text(USES_WANDB)
+    environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (stored,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    assert stored.read_bytes().count(b"stats/loss") >= 4
+    assert load_log("lab").seed_3.stats.loss.tolist() == [1.0, 0.5, 1 / 3, 0.25]

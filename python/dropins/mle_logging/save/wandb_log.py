@@ -46,7 +46,7 @@ class WandbLog:
             "WANDB_NAME": name,
             "WANDB_RUN_GROUP": wanted["group"],
             "WANDB_JOB_TYPE": job_type,
-            "WANDB_TAGS": f"{name}, {job_type}",
+            "WANDB_TAGS": f"{name},{job_type}",
             "WANDB_SILENT": "true",
             "WANDB_DISABLE_SERVICE": "true",
         }
