@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::output::{Output, note, sanitize};
 use super::{
-    artifact, ask, doctor, jobs, leaderboard, log, logs, programs, protocol, report, run, sql,
-    status, study, toolbox,
+    artifact, ask, doctor, hand_over, jobs, leaderboard, log, logs, programs, protocol, report,
+    run, sql, status, study, toolbox,
 };
 use crate::error::{Error, Result, exit};
 use crate::process;
@@ -171,6 +171,9 @@ pub fn command(program: Program) -> clap::Command {
 /// Runs a program: parses, calls, prints the error, returns its exit code.
 pub fn main(program: Program) -> ExitCode {
     process::guard_if_asked();
+    if let Program::Mle = program {
+        hand_over::to_toolbox(&std::env::args_os().skip(1).collect::<Vec<_>>());
+    }
     process::outlive_file_limits();
     let words = match program {
         Program::Mle => toolbox::rewrite(std::env::args_os()),

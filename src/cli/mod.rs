@@ -4,6 +4,7 @@ mod args;
 pub mod artifact;
 pub mod ask;
 pub mod doctor;
+mod hand_over;
 mod input;
 pub mod jobs;
 pub mod leaderboard;
