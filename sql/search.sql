@@ -8,7 +8,7 @@ VALUES (:uid, :experiment, 'open', :strategy, :settings, :space, :constraints, :
 
 -- name: open_studies
 -- Of experiments that are at work, with jobs.
-SELECT s.id, s.experiment_id, s.state, s.trial_ahead, s.epoch_budget, s.stop, s.strategy
+SELECT s.id, s.experiment_id, s.state, s.trial_ahead, s.epoch_budget, s.stop, s.strategy, s.trial_max
 FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
 WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL AND e.kind <> 'log' ORDER BY s.id
 
@@ -159,9 +159,9 @@ VALUES (:uid, :study, :number, :config, 'added', :params, :state, :vals, :epochs
         :ended_at_ms, :now_ms, :who)
 
 -- name: points_to_try
--- Added without a value, and not handed out yet.
+-- Added without a value or proposed by another program, and not handed out yet.
 SELECT t.id, t.number, t.params, t.config_id FROM trial t
-WHERE t.study_id = :study AND t.state IN ('waiting', 'running') AND t.state = 'waiting' AND t.source = 'added'
+WHERE t.study_id = :study AND t.state IN ('waiting', 'running') AND t.state = 'waiting'
   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
 ORDER BY t.number LIMIT :limit
 

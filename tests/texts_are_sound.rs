@@ -7,10 +7,11 @@ use rusqlite::Connection;
 use crate::first_run::{SPEC, TRAIN};
 use crate::lab::{Lab, said};
 
-const TEXTS: [(&str, &str); 7] = [
+const TEXTS: [(&str, &str); 8] = [
     ("artifact", include_str!("../sql/artifact.sql")),
     ("lifecycle", include_str!("../sql/lifecycle.sql")),
     ("metric", include_str!("../sql/metric.sql")),
+    ("outside", include_str!("../sql/outside.sql")),
     ("protocol", include_str!("../sql/protocol.sql")),
     ("queue", include_str!("../sql/queue.sql")),
     ("report", include_str!("../sql/report.sql")),
@@ -82,6 +83,8 @@ const MAY_READ_ALL: &[(&str, &str)] = &[
     ("protocol", "scalars_of_experiment"),
     ("report", "metrics_of_first_runs"),
     ("report", "count_jobs"),
+    // Another program looks at all studies.
+    ("outside", "studies_there"),
     // A person looks at all studies.
     ("search", "list_studies"),
     // The schema is small.

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os as _os
 
-from . import _logger, _mle
+from . import _logger, _mle, integrations
 from ._db import Database, open
 from ._errors import (
     BusyError,
@@ -75,7 +75,9 @@ __all__ = [
     "choice",
     "in_job",
     "integer",
+    "integrations",
     "open",
+    "optuna_storage",
     "param",
     "params",
     "program",
@@ -85,6 +87,46 @@ __all__ = [
     "stoppers",
     "strategies",
 ]
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any as _Any
+    from typing import Union as _Union
+
+    from ._types import Path as _Path
+
+
+def optuna_storage(path: _Union[Database, _Path, None] = None, **settings: _Any) -> integrations.OptunaStorage:
+    """Return a storage for Optuna's studies: `optuna.create_study(storage=mle.optuna_storage("x.db"))`.
+
+    Any number of processes and threads may use the file at once. `mle study` shows the studies as any other, and studies of
+    other strategies can be read by Optuna. `help(mle.integrations._optuna)` says what is where.
+
+    Parameters
+    ----------
+    path : str, path or Database, optional
+        The file; that of `MLE_DB` when left out.
+    heartbeat_interval, grace_period : int, optional
+        As of `optuna.storages.RDBStorage`, in seconds: trials at work say so this often, and those that were silent for so
+        long [default: twice as long] have failed.
+    failed_trial_callback : callable, optional
+        Called with the study and such a trial.
+
+    Raises
+    ------
+    ImportError
+        Without optuna.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> study = optuna.create_study(storage=mle.optuna_storage("lab.db"), study_name="parabola")
+    >>> study.optimize(lambda trial: trial.suggest_float("x", -1, 1) ** 2, n_trials=5)
+    >>> len(mle.open("lab.db").trials("parabola"))
+    5
+    """
+    return integrations.OptunaStorage(path, **settings)
 
 
 def _before_fork() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
     from ._frame import Frame
+    from .integrations._outside import OutsideStrategy
     from ._types import Path
 
 
@@ -123,11 +124,21 @@ class Experiment:
         return words + self._options(workers, None, None)
 
     def run(
-        self, workers: Optional[int] = None, *, seeds: Optional[int] = None, changes: Optional[Mapping[str, Any]] = None
+        self,
+        workers: Optional[int] = None,
+        *,
+        seeds: Optional[int] = None,
+        changes: Optional[Mapping[str, Any]] = None,
+        strategy: Optional[OutsideStrategy] = None,
     ) -> Experiment:
         """Run it to its end on this machine, with the arguments of :meth:`start`; return itself.
 
         Ctrl-C pauses it, and :meth:`resume` goes on. Runs that failed are no exception: see :attr:`state`.
+
+        Parameters
+        ----------
+        strategy : OutsideStrategy, optional
+            Proposes the points of its search, in this process, such as `mle.integrations.OptunaStrategy(sampler)`.
 
         Raises
         ------
@@ -136,15 +147,24 @@ class Experiment:
         FailedError
             When the program that runs it cannot work.
         """
-        return self._wait(self.start(workers, seeds=seeds, changes=changes))
+        if strategy is not None:
+            named = {"search.strategy": "external", "search.settings": strategy.settings()}
+            changes = {**named, **(changes or {})}
+        return self._wait(self.start(workers, seeds=seeds, changes=changes), strategy)
 
-    def resume(self, workers: Optional[int] = None) -> Experiment:
-        """Go on with it when it was paused, to its end; return itself."""
-        return self._wait(Running(self._go_on(workers)))
+    def resume(self, workers: Optional[int] = None, *, strategy: Optional[OutsideStrategy] = None) -> Experiment:
+        """Go on with it when it was paused, to its end, with the `strategy` of :meth:`run`; return itself."""
+        return self._wait(Running(self._go_on(workers)), strategy)
 
-    def _wait(self, running: Running) -> Experiment:
+    def _wait(self, running: Running, strategy: Optional[OutsideStrategy]) -> Experiment:
         try:
-            running.wait()
+            if strategy is None:
+                running.wait()
+            else:
+                from .integrations._outside import serving
+
+                with serving(strategy, self):
+                    running.wait()
         except BaseException:
             running.stop()
             raise

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._chart import Chart
     from ._db import Database
     from ._frame import Frame
+    from .integrations._outside import OutsideStrategy
     from ._types import Function, Objectives, Path, Values
 
 
@@ -33,7 +34,10 @@ class Study:
         As of :class:`mle.Strategy`. Left out: the study must be there.
     db : path or Database, optional
         The file; that of `MLE_DB` when left out.
-    strategy, settings, seed, trials, workers, epochs, epoch_budget, constraints
+    strategy : str or OutsideStrategy
+        As of :class:`mle.Strategy`; or one that lives in Python, such as `mle.integrations.OptunaStrategy(sampler)`: it
+        proposes while this process asks.
+    settings, seed, trials, workers, epochs, epoch_budget, constraints
         As of :class:`mle.Strategy`.
     objective : str, dict or list
         What trials are valued by, such as "loss" or ["loss", "accuracy:max"].
@@ -61,7 +65,7 @@ class Study:
         space: Optional[Mapping[str, Any]] = None,
         *,
         db: Union[Database, Path, None] = None,
-        strategy: str = "auto",
+        strategy: Union[str, OutsideStrategy] = "auto",
         objective: Objectives = "value",
         settings: Optional[Mapping[str, Any]] = None,
         seed: int = 0,
@@ -74,13 +78,16 @@ class Study:
     ) -> None:
         self.db = as_database(db)
         self.name = name
+        outside = None if isinstance(strategy, str) else strategy
+        if outside is not None:
+            strategy, settings = "external", {**outside.settings(), **(settings or {})}
         if space is None:
             self.id, self.experiment = self.db.native.find_study(name)
         else:
             self.id, self.experiment, _ = self.db.native.add_study(
                 name,
                 dict(space),
-                strategy=strategy,
+                strategy=str(strategy),
                 settings=dict(settings or {}),
                 objectives=aims(objective),
                 constraints=list(constraints),
@@ -96,6 +103,9 @@ class Study:
         found = self.db.sql("SELECT metric, goal FROM objectives WHERE experiment_id = ? ORDER BY position", [self.experiment])
         #: Pairs of a metric and "min" or "max".
         self.objectives = list(zip(found["metric"], found["goal"]))
+        self._outside = outside
+        if outside is not None:
+            outside.attach(self)
 
     def __repr__(self) -> str:
         return f"<mle.Study {self.name!r} ({self.id}) in {self.db.path!r}>"
@@ -133,14 +143,24 @@ class Study:
         ConflictError
             When the study is paused.
         """
-        found, why = self.db.native.ask(self.id, 1)
+        found, why = self._ask(1)
         if not found:
             raise Exhausted("nothing is left to try") if why == "exhausted" else Waiting("tell a trial first")
         return Trial(found[0])
 
     def ask_many(self, n: int) -> List[Trial]:
         """Return up to `n` trials in one transaction; fewer when there are no more for now."""
-        return [Trial(found) for found in self.db.native.ask(self.id, n)[0]]
+        return [Trial(found) for found in self._ask(n)[0]]
+
+    def _ask(self, n: int) -> Tuple[List[Dict[str, Any]], Optional[str]]:
+        found, why = self.db.native.ask(self.id, n)
+        if why == "wait" and self._outside is not None:
+            # Points that people added come first.
+            try:
+                found += self._outside.ask(n - len(found), "running")
+            except Exhausted:
+                why = "exhausted"
+        return found, why
 
     def tell(
         self, trial: Union[Trial, int], values: Values = None, *, status: str = "complete", curve: Sequence[float] = ()
@@ -154,7 +174,18 @@ class Study:
         """
         number = trial.number if isinstance(trial, Trial) else int(trial)
         told = as_values(values, [name for name, _ in self.objectives])
+        if self._outside is not None:
+            self._outside.ending(number, status, told)
         self.db.native.tell(self.id, number, told, status, [float(value) for value in curve])
+
+    def serve(self, strategy: OutsideStrategy) -> int:
+        """Let a strategy in Python propose points for as long as the study takes some; return how many it proposed.
+
+        For the studies of `mle run` whose spec says `strategy: external`: the jobs run wherever workers are, the points come
+        from here. Ctrl-C ends it, and calling it again goes on.
+        """
+        strategy.attach(self)
+        return strategy.serve()
 
     def add(self, params: Mapping[str, Any], values: Values = None) -> int:
         """Add a point: with values as a trial that was made elsewhere, without as one to try next. Return its number."""

@@ -10,6 +10,7 @@ mod errors;
 mod events;
 mod fork;
 mod logger;
+mod outside;
 mod protocol;
 mod queue;
 mod search;
@@ -37,6 +38,8 @@ mod _mle {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let version = Python::version_str();
+        mle::protocol::provenance::in_python(version.split(' ').next().unwrap_or(version));
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("VIEWS", mle::store::VIEWS)
     }

@@ -63,7 +63,11 @@ impl Db {
         };
         let provenance = py.detach(|| Provenance::capture(".".as_ref(), None, &argv));
         self.write(py, |tx| {
-            let known = if if_missing { study::find(tx, &new.name).ok() } else { None };
+            // By its name alone: what `find` takes for an id or a uid may be the name of a study to come.
+            let known = match if_missing {
+                true => study::outside::there(tx, Some(&new.name))?.first().copied(),
+                false => None,
+            };
             let id = match known {
                 Some(id) => id,
                 None => study::new(tx, &new, &provenance, &protocol::user_name())?,

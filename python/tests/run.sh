@@ -13,11 +13,11 @@ if [ ! -x "$venv/bin/pip" ]; then
     python3 -m venv "$venv" || { echo "tests need python3 with the module venv; please install it" >&2; exit 2; }
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check pytest numpy pandas matplotlib mypy h5py pyyaml rich nevergrad dotmap scipy \
-    nbclient ipykernel tensorboard safetensors scikit-learn
+    nbclient ipykernel tensorboard safetensors scikit-learn optuna cmaes lightgbm
 # The profile of `cargo test`, whose dependencies are compiled already.
 MATURIN_PEP517_ARGS="--profile dev" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall \
     --no-deps ./python ./python/dropins
 (cd python && "$venv/bin/mypy" --cache-dir "$root/target/mypy")
 cd "$venv"
 PYTHONPATH=$root/python/tests exec "$venv/bin/python" -m pytest -p lab -p no:cacheprovider --rootdir "$root/python" -q \
-    --doctest-modules "$root/python/tests" "$root/python/dropins/tests" --pyargs mle mle_logging mle_hyperopt "$@"
+    --doctest-modules --doctest-ignore-import-errors "$root/python/tests" "$root/python/dropins/tests" --pyargs mle mle_logging mle_hyperopt "$@"

@@ -8,7 +8,7 @@ use crate::aggregate;
 use crate::error::{Error, Result};
 use crate::id::{ConfigId, ExperimentId, RunId, StudyId, TrialId};
 use crate::protocol::{self, Aggregate};
-use crate::search::strategy::RACING;
+use crate::search::strategy::{EXTERNAL, RACING};
 use crate::spec::Plan;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
@@ -44,6 +44,8 @@ struct Study {
     stop: Option<String>,
     /// Trials race over seeds: each has a run for each of the first few.
     races: bool,
+    is_external: bool,
+    trial_max: Option<i64>,
 }
 
 /// How a trial becomes runs and jobs.
@@ -87,6 +89,8 @@ fn open_studies(tx: &ReadTx<'_>) -> Result<Vec<Study>> {
             epoch_budget: row.get(4)?,
             stop: row.get(5)?,
             races: row.get_ref(6)?.as_str()? == RACING,
+            is_external: row.get_ref(6)?.as_str()? == EXTERNAL,
+            trial_max: row.get(7)?,
         })
     })
 }
@@ -206,6 +210,9 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
     }
     let pending: Vec<TrialId> =
         tx.all(PENDING_TRIALS, named_params! { ":study": study.id }, |row| row.get(0))?;
+    if study.is_external {
+        return hand_out(tx, study, pending.len() as u64, who);
+    }
     let mut pending = pending.len() as u64;
     let set_state = |state: &str| {
         tx.run(
@@ -262,6 +269,39 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
         asked += 1;
     }
     Ok(asked)
+}
+
+/// Makes jobs of the points that another program proposed; ends the study when it proposes no more.
+fn hand_out(tx: &WriteTx<'_>, study: &Study, mut pending: u64, who: &str) -> Result<usize> {
+    let demand = study::outside::demand(tx, study.id)?;
+    // Those that wait, and those that are being made.
+    let mut untaken = demand.pending - i64::try_from(pending).unwrap_or(i64::MAX);
+    let free = study.trial_ahead.saturating_sub(pending);
+    let given = if free > 0 { study::points_to_try(tx, study.id, free)? } else { Vec::new() };
+    let mut changes = given.len();
+    let work = if given.is_empty() { None } else { Some(self::work(tx, study.id)?) };
+    for (trial, config, wanted) in given {
+        if let Some(work) = &work {
+            let config = match config {
+                Some(config) => config,
+                None => protocol::add_config(tx, &work.config(&wanted.params))?,
+            };
+            study::outside::set_config(tx, trial, config)?;
+            add_runs(tx, study, work, trial, config, &wanted, who)?;
+        }
+        pending += 1;
+        untaken -= 1;
+    }
+    let is_all =
+        study.state == "exhausted" || study.trial_max.is_some_and(|max| demand.asked >= max);
+    if is_all && untaken <= 0 {
+        let state = if pending == 0 { "closed" } else { "exhausted" };
+        changes += tx.run(
+            SET_STUDY_STATE,
+            named_params! { ":study": study.id, ":state": state, ":now_ms": tx.now_ms, ":who": who },
+        )?;
+    }
+    Ok(changes)
 }
 
 fn work(tx: &ReadTx<'_>, study: StudyId) -> Result<Work> {

@@ -112,6 +112,13 @@ pub struct Provenance {
     pub environment: Map<String, Value>,
 }
 
+static PYTHON: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+/// Says that this process is a Python of that version: what it runs is run by that one.
+pub fn in_python(version: &str) {
+    PYTHON.get_or_init(|| version.to_owned());
+}
+
 impl Provenance {
     /// Looks at the code in `cwd`, at `script` (relative to `cwd`), and at this machine.
     ///
@@ -120,7 +127,12 @@ impl Provenance {
     pub fn capture(cwd: &Path, script: Option<&Path>, argv: &[String]) -> Provenance {
         let status = start(git(cwd).args(["status", "--porcelain=v2", "--branch", "-uno"]));
         let diff = start(git(cwd).args(["diff", "HEAD", "--no-ext-diff", "--no-textconv"]));
-        let python = start(Command::new("python3").arg("--version").current_dir(cwd));
+        // Asked for only where we do not run inside it: what is first on the path may be another one, and slow to say so.
+        let known = PYTHON.get();
+        let python = match known {
+            Some(_) => None,
+            None => Some(start(Command::new("python3").arg("--version").current_dir(cwd))),
+        };
         let smi = on_path("nvidia-smi").map(|program| {
             let list = ["--query-gpu=name", "--format=csv,noheader"];
             (start(&mut Command::new(&program)), start(Command::new(&program).args(list)))
@@ -148,7 +160,10 @@ impl Provenance {
             }
             git.diff = Some(Prepared::from_bytes(&diff));
         }
-        if let Some(text) = python.output() {
+        if let Some(version) = known {
+            provenance.environment.insert("python".into(), version.as_str().into());
+        }
+        if let Some(text) = python.and_then(|python| python.output()) {
             let text = String::from_utf8_lossy(&text);
             let version = text.trim().trim_start_matches("Python ");
             provenance.environment.insert("python".into(), version.into());

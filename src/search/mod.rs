@@ -12,6 +12,7 @@ pub mod engine;
 mod evaluate;
 pub mod evolution;
 pub mod expression;
+mod external;
 pub mod fidelity;
 mod forest;
 pub mod gp;

@@ -16,6 +16,10 @@ pub(crate) fn params(value: &Value) -> Result<Vec<Param>> {
     let Some(object) = value.as_object() else {
         return Err(Error::invalid("space", "is not a mapping of parameters"));
     };
+    if object.is_empty() {
+        // Of a study whose parameters another program will name; strategies of ours refuse it.
+        return Ok(Vec::new());
+    }
     let params = if object.get("params").is_some_and(Value::is_array) {
         neutral(object)?
     } else if is_peer(object) {

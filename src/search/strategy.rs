@@ -10,6 +10,7 @@ use super::evolution::nsga2::Nsga2;
 use super::evolution::one_plus_one::OnePlusOne;
 use super::evolution::rules;
 use super::evolution::swarm::Swarm;
+use super::external::External;
 use super::fidelity::asha::Asha;
 use super::fidelity::brackets::Brackets;
 use super::fidelity::dehb::Dehb;
@@ -82,6 +83,9 @@ pub fn epoch_settings(name: &str) -> &'static [&'static str] {
         _ => &[],
     }
 }
+
+/// The strategy of a search whose points another program proposes; it is none that [`KNOWN`] offers.
+pub const EXTERNAL: &str = "external";
 
 /// The strategy of a search that names none.
 pub const DEFAULT: &str = "auto";
@@ -191,8 +195,12 @@ pub trait Strategy {
 /// [`Error::Invalid`] for an unknown name, an unknown or unfit setting, or a space the strategy cannot search.
 pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
     let Setup { space, settings, seed, trials, .. } = setup.clone();
+    if space.params().is_empty() && name.to_lowercase() != EXTERNAL {
+        return Err(Error::invalid("space", "has no parameters"));
+    }
     Ok(match name.to_lowercase().as_str() {
         "auto" => Box::new(Auto::new(setup)?),
+        EXTERNAL => Box::new(External),
         "random" => Box::new(Random::new(space, &settings, seed)?),
         "grid" => Box::new(Grid::new(space, &settings)?),
         "sobol" => Box::new(Sobol::new(space, &settings, seed, trials)?),

@@ -10,7 +10,7 @@ use super::{configs, launch, space, template, units};
 use crate::error::{Error, Result};
 use crate::search::space::Space;
 use crate::search::stopper::{STOPPERS, stopper};
-use crate::search::strategy::{RACING, Setup, WITH_EPOCHS, epoch_settings, strategy};
+use crate::search::strategy::{EXTERNAL, RACING, Setup, WITH_EPOCHS, epoch_settings, strategy};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -253,7 +253,7 @@ const EPOCHS_MAX: i64 = 100_000;
 
 fn search(block: &Block, seeds: u64) -> Result<Search> {
     let strategy = block.text("strategy")?.unwrap_or(crate::search::strategy::DEFAULT);
-    if !KNOWN_STRATEGIES.contains(&strategy) {
+    if !KNOWN_STRATEGIES.contains(&strategy) && strategy != EXTERNAL {
         return Err(block.unknown_value("strategy", "strategy", strategy, KNOWN_STRATEGIES));
     }
     let own = epoch_settings(strategy);

@@ -218,7 +218,12 @@ pub fn tell(
 }
 
 /// Closes a study that asks no more once nothing of it is at work; an experiment without jobs is complete then.
-fn close_when_done(tx: &WriteTx<'_>, study: StudyId, now: &Stand, who: &str) -> Result<()> {
+pub(super) fn close_when_done(
+    tx: &WriteTx<'_>,
+    study: StudyId,
+    now: &Stand,
+    who: &str,
+) -> Result<()> {
     let params = named_params! { ":study": study, ":now_ms": tx.now_ms, ":who": who };
     if now.by_hand && tx.run(CLOSE_WHEN_DONE, params)? > 0 {
         protocol::set_state(tx, now.experiment, State::Complete, None, who)?;

@@ -16,7 +16,7 @@ use crate::id::{RunId, StudyId};
 use crate::search::engine::Engine;
 use crate::search::history::{Cursor, History, Past, PastState};
 use crate::search::stopper::Stopper;
-use crate::search::strategy::{Origin, Proposal, WITH_EPOCHS};
+use crate::search::strategy::{EXTERNAL, Origin, Proposal, WITH_EPOCHS};
 use crate::store::{ReadTx, Store, WriteTx};
 
 use super::log::{self, Change, Log, Made, Row, What};
@@ -363,6 +363,11 @@ impl Search {
     /// Returns the trials the strategy knows, numbered from 0, objectives to be minimised.
     pub fn history(&self) -> &History {
         self.engine.history()
+    }
+
+    /// Says whether another program proposes, which may do so at any time.
+    pub fn is_external(&self) -> bool {
+        self.made.strategy == EXTERNAL
     }
 
     /// Says whether nothing is left to ask for: where there are epochs, trials may go on when no new ones are allowed.

@@ -10,6 +10,7 @@ mod exchange;
 mod log;
 pub mod memory;
 mod new;
+pub mod outside;
 mod read;
 mod replay;
 

@@ -66,7 +66,7 @@ pub fn replay(tx: &ReadTx<'_>, study: StudyId, cold: bool) -> Result<Replay> {
                 let Some(row) = rows.next() else { break };
                 let search = at(&log, &mut search, row.seen, Some(row), cold)?;
                 let Some(search) = search.as_mut() else { break };
-                if row.asked {
+                if row.asked && !search.is_external() {
                     search.refresh()?;
                     let wanted = Wanted {
                         number: row.number,

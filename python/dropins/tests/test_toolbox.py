@@ -207,6 +207,63 @@ def test_run_and_report(lab):
     assert "Test it" in toolbox("protocol")[1]
 
 
+def test_the_program_mle_hands_its_command_lines_over(lab):
+    import mle
+
+    path = write(
+        lab, meta_job_args={**META, "experiment_type": "hyperparameter-search"}, single_job_args={}, param_search_args=GRID
+    )
+    words = [mle.program("mle"), "run", path, "-nw", "-np", "-resource", "local", "--experiment_dir", "there"]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    for name in ("hyper_log.pkl", "meta_log.hdf5", "search_base_config.yaml", "experiment_config.yaml"):
+        assert (lab / "there" / name).exists()
+    # Without them it is its own `mle run`, which reads the same file.
+    done = subprocess.run([*words[:3], "--db", "x.db", "--dry-run"], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and "grid" in done.stdout, done.stdout
+
+
+def test_a_shell_script(lab):
+    (lab / "train.sh").write_text('exec "$PYTHON" train.py "$@"\n')
+    (lab / "other.yaml").write_text(BASE)
+    path = write(
+        lab, meta_job_args={**META, "base_train_fname": "train.sh", "experiment_type": "multiple-configs"}, single_job_args={},
+        multi_config_args={"config_fnames": ["base.yaml", "other.yaml"], "num_seeds": 2, "random_seeds": [1, 4]},
+    )  # fmt: skip
+    os.environ["PYTHON"] = sys.executable
+    try:
+        code, said = toolbox("run", path, "-nw", "-np", "-resource", "local")
+    finally:
+        del os.environ["PYTHON"]
+    assert code == 0, said
+    from mle_logging import load_log
+
+    log = load_log("out/meta_log.hdf5", aggregate_seeds=True)
+    assert sorted(log.eval_ids) == ["base", "other"] and len(log["base"].stats.test_loss.mean) == 5
+
+
+@pytest.mark.parametrize("kind", ["Random", "Nevergrad"])
+def test_several_objectives(lab, kind):
+    from mle_toolbox import load_result_logs
+
+    if kind == "Nevergrad":
+        pytest.importorskip("nevergrad")
+    told = json.loads(json.dumps(GRID))
+    told["search_logging"]["eval_metrics"] = ["test_loss", "train_loss"]
+    told["search_config"]["search_type"] = kind
+    told["search_config"]["search_params"]["real"] = {"lr": {"begin": 0.1, "end": 0.3, "prior": "uniform"}}
+    if kind == "Nevergrad":
+        told["search_config"]["search_config"] = {"optimizer": "OnePlusOne", "budget_size": 4, "num_workers": 2}
+    path = write(
+        lab, meta_job_args={**META, "experiment_type": "hyperparameter-search"}, single_job_args={}, param_search_args=told
+    )
+    code, said = toolbox("run", path, "-nw", "-np", "-resource", "local")
+    assert code == 0, said
+    meta, hyper = load_result_logs("out")
+    assert len(hyper) == 4 and sorted(hyper.search_metrics) == ["test_loss", "train_loss"]
+    assert all(value == value for value in hyper.test_loss) and all(value == value for value in hyper.train_loss)
+
+
 def test_t1_scripts_before_and_after(lab):
     (lab / "step.py").write_text(
         "import argparse\np = argparse.ArgumentParser()\np.add_argument('-exp_dir')\np.add_argument('-note')\n"
