@@ -73,8 +73,6 @@ class Strategy:
     ):
         import copy
 
-        import numpy as np
-
         self.real, self.integer, self.categorical = real, integer, categorical
         if search_config is None and self.default_config is not None:
             search_config = copy.deepcopy(self.default_config)
@@ -83,7 +81,7 @@ class Strategy:
         self.fixed_params = fixed_params
         self.seed_id = 42 if seed_id is None else int(seed_id)
         self.verbose = verbose
-        self.generator = np.random.RandomState(self.seed_id)
+        self._generator = None
         self.eval_counter = 0
         self.log = []
         self.all_evaluated_params = []
@@ -101,6 +99,19 @@ class Strategy:
         # Last, when all that a stored search replaces is there.
         if reload_path is not None or reload_list is not None:
             self.load(reload_path, reload_list)
+
+    @property
+    def generator(self):
+        """The strategy's numpy.random.RandomState; numpy is loaded with its first use."""
+        if self._generator is None:
+            import numpy as np
+
+            self._generator = np.random.RandomState(self.seed_id)
+        return self._generator
+
+    @generator.setter
+    def generator(self, generator):
+        self._generator = generator
 
     # For the strategies ---------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -215,6 +216,9 @@ class MLEQueue:
         workers = Workers.of(db)
         try:
             workers.start(slots)
+            if self._mirrors_later:
+                # What the logs will be written with takes longer to load than many a job to run.
+                threading.Thread(target=_load_hdf5, daemon=True).start()
             while not self._look(db, progress):
                 workers.check()
                 db.wait(0.5)
@@ -516,6 +520,12 @@ class MLEQueue:
             if isinstance(handle, LocalProcess):
                 hint = f"the first job that failed says: {handle.output('stderr').strip()[-1000:] or handle.error}"
         return mle.FailedError(f"no job left a log in {folder!r}", hint)
+
+
+def _load_hdf5() -> None:
+    from mle_logging import _hdf5
+
+    _hdf5.available()
 
 
 class _Progress:

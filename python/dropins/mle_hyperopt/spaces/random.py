@@ -12,10 +12,20 @@ class RandomSpace(HyperSpace):
     """
 
     def __init__(self, real=None, integer=None, categorical=None, seed=None):
-        import numpy as np
-
-        self.generator = np.random.RandomState(seed)
+        self._seed, self._generator = seed, None
         super().__init__(real, integer, categorical)
+
+    @property
+    def generator(self):
+        if self._generator is None:
+            import numpy as np
+
+            self._generator = np.random.RandomState(self._seed)
+        return self._generator
+
+    @generator.setter
+    def generator(self, generator):
+        self._generator = generator
 
     def sample(self):
         """Draw a point: `{name: value}` with Python's own types."""
