@@ -71,24 +71,11 @@ JOIN metric m ON m.id = s.metric_id
 JOIN run r ON r.id = s.run_id
 JOIN experiment e ON e.id = r.experiment_id AND e.deleted_at_ms IS NULL;
 
-CREATE VIEW points AS
--- One row a logged number. A NULL value is NaN. Points of attempts that a later one replaced are left out.
+CREATE VIEW points_of_all_attempts AS
+-- One row a logged number. A NULL value is NaN; `visible` is 0 for those of attempts that a later one replaced.
 SELECT s.run_id, r.experiment_id, r.seed, m.name AS metric, t.step, p.value,
        strftime('%Y-%m-%dT%H:%M:%fZ', (st.origin_ms + t.elapsed_ms) / 1000.0, 'unixepoch') AS at,
-       t.elapsed_ms / 1000.0 AS elapsed_s, st.attempt
-FROM series s
-JOIN metric m ON m.id = s.metric_id
-JOIN run r ON r.id = s.run_id
-JOIN experiment e ON e.id = r.experiment_id AND e.deleted_at_ms IS NULL
-JOIN bucket b ON b.series_id = s.id
-JOIN stream st ON st.id = b.stream_id
-JOIN point p ON p.id BETWEEN b.id * 1024 AND b.id * 1024 + 1023
-JOIN tick t ON t.stream_id = b.stream_id AND t.seq = b.page * 1024 + p.id % 1024
-WHERE st.visible_to_step IS NULL OR t.step <= st.visible_to_step;
-
-CREATE VIEW points_of_all_attempts AS
--- As points, with those of replaced attempts; `visible` is 0 for these.
-SELECT s.run_id, r.experiment_id, r.seed, m.name AS metric, t.step, p.value, st.attempt,
+       t.elapsed_ms / 1000.0 AS elapsed_s, st.attempt,
        st.visible_to_step IS NULL OR t.step <= st.visible_to_step AS visible
 FROM series s
 JOIN metric m ON m.id = s.metric_id
@@ -98,6 +85,10 @@ JOIN bucket b ON b.series_id = s.id
 JOIN stream st ON st.id = b.stream_id
 JOIN point p ON p.id BETWEEN b.id * 1024 AND b.id * 1024 + 1023
 JOIN tick t ON t.stream_id = b.stream_id AND t.seq = b.page * 1024 + p.id % 1024;
+
+CREATE VIEW points AS
+-- The numbers that count.
+SELECT run_id, experiment_id, seed, metric, step, value, at, elapsed_s, attempt FROM points_of_all_attempts WHERE visible;
 
 CREATE VIEW vectors AS
 -- One row a logged array, as JSON.

@@ -220,7 +220,7 @@ const VIEWS: &[(&str, &str)] = &[
          min max mean",
     ),
     ("points", "run_id experiment_id seed metric step value at elapsed_s attempt"),
-    ("points_of_all_attempts", "run_id experiment_id seed metric step value attempt visible"),
+    ("points_of_all_attempts", "run_id experiment_id seed metric step value at elapsed_s attempt visible"),
     ("vectors", "run_id experiment_id seed metric step value"),
     ("texts", "run_id experiment_id seed metric step value"),
     (
