@@ -113,3 +113,15 @@ fn a_reader_who_may_not_write_leaves_nothing_beside_the_file() {
     lab.mle(&["queue", "add", "--db", "x.db", "--", "true"]).ok();
     assert_eq!(counted(lab.path("x.db").to_str().unwrap()), 1);
 }
+
+#[test]
+fn a_file_of_an_older_release_is_brought_up_to_date_by_whoever_opens_it() {
+    let lab = Lab::new();
+    lab.mle(&["run", "--db", "x.db", "--", "true"]).ok();
+    let now = lab.sql("x.db", "PRAGMA user_version");
+    lab.sql("x.db", "DROP TABLE tail");
+    lab.sql("x.db", "PRAGMA user_version = 1");
+    assert!(lab.mle(&["status", "--db", "x.db"]).ok().contains("succeeded"));
+    assert_eq!(lab.sql("x.db", "PRAGMA user_version"), now);
+    assert_eq!(lab.sql("x.db", "SELECT count(*) FROM tail"), ["0"]);
+}

@@ -19,7 +19,7 @@ pub enum Open {
     Create,
     /// It must be there; migrate it when it is old.
     Existing,
-    /// It must be there; never changes what is in it. Works on a read-only disk.
+    /// It must be there; changes nothing but an old schema, where it may. Works on a read-only disk.
     ReadOnly,
 }
 
@@ -154,6 +154,11 @@ impl Store {
             .execute_batch("PRAGMA query_only = ON")
             .map_err(|error| migrate::open_error(error, path))?;
         let found = migrate::version(&connection, path)?;
+        if found < migrate::SCHEMA_VERSION && writable {
+            drop(connection);
+            Self::open_writable(path, Found::Ours)?;
+            return Self::open_read_only(path);
+        }
         if found < migrate::SCHEMA_VERSION {
             return Err(Error::WrongFile {
                 path: path.to_owned(),
