@@ -306,7 +306,7 @@ fn claim_until_dry(db: &Path) {
     let who = format!("worker {worker}");
     let ahead =
         std::env::var("MLE_BENCH_AHEAD").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let want = Want { room, now: 1, ahead, lease_ms: 60_000 };
+    let want = Want { room, now: 1, ahead, lease_ms: 60_000, only: None };
     let (mut held, mut worst) = (Vec::new(), 0f64);
     loop {
         let started = Instant::now();

@@ -37,7 +37,8 @@ WHERE r.id = :run ORDER BY o.position
 SELECT experiment_id, config_id, trial_id, state FROM run WHERE id = :run
 
 -- name: peek_job
-SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND cores <= :cores AND gpus <= :gpus AND memory_mib <= :memory_mib)
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND cores <= :cores AND gpus <= :gpus AND memory_mib <= :memory_mib
+               AND (:only IS NULL OR experiment_id = :only))
 
 -- name: any_cancel
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'running' AND worker_id = :worker AND cancel_wanted = 1)

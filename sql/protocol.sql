@@ -242,8 +242,10 @@ ON CONFLICT DO UPDATE SET n = excluded.n, failed = excluded.failed, mean = exclu
     low95 = excluded.low95, high95 = excluded.high95, iqm = excluded.iqm, median = excluded.median, late = 0;
 
 -- name: ends_of_score
--- How many ends a score knows, and how many came since.
-SELECT n + failed, late FROM score WHERE experiment_id = :experiment_id AND config_id = :config_id;
+-- How many ends a score knows, and how many came since; none where the experiment does not run, so that no end is to come.
+SELECT s.n + s.failed, s.late
+FROM score s JOIN experiment e ON e.id = s.experiment_id
+WHERE s.experiment_id = :experiment_id AND s.config_id = :config_id AND e.state = 'running';
 
 -- name: leave_score
 UPDATE score SET late = late + 1 WHERE experiment_id = :experiment_id AND config_id = :config_id;

@@ -30,6 +30,7 @@ SELECT id, attempt, cancel_wanted FROM job WHERE state = 'running' AND worker_id
 -- What fits, best first. The index holds all that is compared; the row is read of those that are taken.
 SELECT id, cores, gpus, memory_mib, attempt, run_id, experiment_id, stage, command, settings, time_limit_ms FROM job
 WHERE state = 'queued' AND cores <= :cores AND gpus <= :gpus AND memory_mib <= :memory_mib
+  AND (:only IS NULL OR experiment_id = :only)
 ORDER BY priority DESC, id
 LIMIT :limit
 

@@ -1,6 +1,9 @@
 //! Processes: what std does not offer for groups, resource use and descendants that got away.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::os::fd::FromRawFd;
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -23,9 +26,8 @@ pub fn host() -> String {
 /// Returns what tells the process `pid` from a later one of the same number: boot, pid namespace and start tick.
 /// `None` when there is no such process.
 pub fn start_of(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; fields are counted after it.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let stat = stat_of(pid)?;
+    let mut fields = stat.split_whitespace();
     if matches!(fields.next()?, "Z" | "X") {
         return None;
     }
@@ -35,11 +37,18 @@ pub fn start_of(pid: u32) -> Option<String> {
     Some(format!("{}/{}/{start}", boot.trim(), space.display()))
 }
 
+/// Returns what the kernel says of a process, from its state on. Before that stands its name in parentheses, which may hold
+/// anything, half a character among it.
+fn stat_of(pid: u32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let end = bytes.iter().rposition(|byte| *byte == b')')?;
+    String::from_utf8(bytes[end + 1..].to_vec()).ok()
+}
+
 /// Says whether a process is on its way out: it has no memory any more, and its children still have no new parent.
 pub fn is_ending(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let Some((_, fields)) = stat.rsplit_once(')') else { return false };
-    let mut fields = fields.split_whitespace();
+    let stat = stat_of(pid).unwrap_or_default();
+    let mut fields = stat.split_whitespace();
     let state = fields.next();
     let memory = fields.nth(19);
     !matches!(state, None | Some("Z" | "X")) && memory == Some("0")
@@ -155,11 +164,12 @@ pub fn variable_of(pid: u32, name: &str) -> Option<String> {
         .map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
-/// Returns the resident memory of each job [KiB], a job being named by its first process.
+/// Returns the processes of each job and the resident memory of all of them [KiB], a job being named by its first process.
+/// What they share is counted for each of them: see [`own_memory`].
 ///
 /// Counted are its group and all that these processes started, also in a session of its own. What lost its parent is a
 /// child of this process: `whose` says to which job it belongs.
-pub fn memory_of_jobs(jobs: &[u32], whose: impl Fn(u32) -> Option<u32>) -> Vec<u64> {
+pub fn memory_of_jobs(jobs: &[u32], whose: impl Fn(u32) -> Option<u32>) -> Vec<(Vec<u32>, u64)> {
     let place = |pid: u32| jobs.iter().position(|job| *job == pid);
     let all: HashMap<u32, Standing> =
         all_pids().filter_map(|pid| Some((pid, Standing::of(pid)?))).collect();
@@ -178,13 +188,25 @@ pub fn memory_of_jobs(jobs: &[u32], whose: impl Fn(u32) -> Option<u32>) -> Vec<u
         }
         None
     };
-    let mut sums = vec![0; jobs.len()];
+    let mut sums = vec![(Vec::new(), 0); jobs.len()];
     for (pid, standing) in &all {
         if let Some(i) = job_of(*pid) {
-            sums[i] += standing.kib;
+            sums[i].0.push(*pid);
+            sums[i].1 += standing.kib;
         }
     }
     sums
+}
+
+/// Returns the memory of some processes [KiB], of a page that several use each one's part: what forked loaders of data hold
+/// together counts once. Dear: the kernel walks through all of it.
+pub fn own_memory(pids: &[u32]) -> u64 {
+    let of = |pid: &u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let line = text.lines().find(|line| line.starts_with("Pss:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    pids.iter().filter_map(of).sum()
 }
 
 /// So many generations of processes are followed.
@@ -199,9 +221,8 @@ struct Standing {
 
 impl Standing {
     fn of(pid: u32) -> Option<Standing> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(')')?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let stat = stat_of(pid)?;
+        let fields: Vec<&str> = stat.split_whitespace().collect();
         let number = |i: usize| fields.get(i)?.parse::<u64>().ok();
         let small = |i: usize| number(i).and_then(|number| u32::try_from(number).ok());
         Some(Standing { parent: small(1)?, group: small(2)?, kib: number(21)? * 4 })
@@ -247,6 +268,8 @@ fn all_pids() -> impl Iterator<Item = u32> {
 pub struct Guard {
     child: std::process::Child,
     uid: String,
+    /// The first processes of the jobs at work, for the guard to read when it is time. In memory: no one waits for it.
+    jobs: File,
 }
 
 impl Guard {
@@ -256,17 +279,29 @@ impl Guard {
         if !exe.file_name()?.to_str()?.starts_with("mle") {
             return None;
         }
+        // SAFETY: a C string, and a descriptor that is ours from then on.
+        let jobs = unsafe {
+            let fd = libc::memfd_create(c"jobs".as_ptr(), libc::MFD_CLOEXEC);
+            (fd >= 0).then(|| File::from_raw_fd(fd))?
+        };
         let child = Command::new(exe)
             .env_clear()
             .env(GUARD_VARIABLE, uid)
             .env("TMPDIR", std::env::temp_dir())
             .current_dir("/")
             .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
+            .stdout(jobs.try_clone().ok()?)
             .stderr(std::process::Stdio::null())
             .spawn()
             .ok()?;
-        Some(Guard { child, uid: uid.to_owned() })
+        Some(Guard { child, uid: uid.to_owned(), jobs })
+    }
+
+    /// Says which jobs are at work from now on, by their first processes.
+    pub fn note(&self, pids: impl Iterator<Item = u32>) {
+        let bytes: Vec<u8> = pids.chain([0]).flat_map(u32::to_ne_bytes).collect();
+        // Where this fails, the jobs are still known by their environment.
+        let _ = self.jobs.write_all_at(&bytes, 0);
     }
 
     /// Starts it again when it is gone.
@@ -302,6 +337,15 @@ pub fn guard_if_asked() {
         }
     }
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    // The jobs that were at work, whatever they did to their environment.
+    let mut pids = Vec::new();
+    // SAFETY: the worker gave this program the list as its standard output; nothing else here uses that.
+    let jobs = unsafe { File::from_raw_fd(1) };
+    let mut place = [0; 4];
+    while jobs.read_exact_at(&mut place, 4 * pids.len() as u64).is_ok() && place != [0; 4] {
+        pids.push(u32::from_ne_bytes(place));
+    }
+    pids.into_iter().for_each(|pid| signal_group(pid, libc::SIGKILL));
     kill_all_of(&HashSet::from([uid.clone()]));
     scratch::clear(&uid);
     std::process::exit(0);

@@ -14,6 +14,58 @@ fn a_file_that_is_deleted_under_a_run_is_an_error() {
 }
 
 #[test]
+fn a_file_that_is_renamed_under_a_run_is_an_error_and_whole_once_it_is_back() {
+    let mut lab = Lab::new();
+    lab.write("d.yaml", "name: d\ncommand: sleep 0.1\nseeds: 20\n");
+    let run = lab.start("mle", &["run", "d.yaml", "--db", "d.db"]);
+    lab.wait_for("d.db", "SELECT count(*) > 1 FROM runs WHERE state = 'complete'", "1");
+    std::fs::rename(lab.path("d.db"), lab.path("e.db")).unwrap();
+    let status = lab.child(run).wait().unwrap();
+    assert_eq!(status.code(), Some(4));
+    std::fs::rename(lab.path("e.db"), lab.path("d.db")).unwrap();
+    lab.mle(&["run", "--resume", "--db", "d.db"]).ok();
+    assert_eq!(lab.sql("d.db", "SELECT count(*) FROM runs WHERE state = 'complete'"), ["20"]);
+    assert_eq!(lab.sql("d.db", "PRAGMA integrity_check"), ["ok"]);
+}
+
+#[test]
+fn a_file_of_two_names_is_not_written() {
+    let lab = Lab::new();
+    lab.mle(&["run", "--db", "x.db", "--", "true"]).ok();
+    std::fs::hard_link(lab.path("x.db"), lab.path("y.db")).unwrap();
+    lab.mle(&["queue", "add", "--db", "y.db", "--", "true"]).fails(4, "2 names (hard links)");
+    lab.mle(&["status", "--db", "y.db"]).ok();
+    std::fs::remove_file(lab.path("y.db")).unwrap();
+    lab.mle(&["queue", "add", "--db", "x.db", "--", "true"]).ok();
+}
+
+#[test]
+fn what_the_machine_is_short_of_is_no_fault_of_the_jobs() {
+    let mut lab = Lab::new();
+    lab.write("s.yaml", "name: s\ncommand: 'true {exp_dir}'\nseeds: 3\n");
+    let there = std::env::temp_dir();
+    lab.set("TMPDIR", "/nonexistent");
+    lab.mle(&["run", "s.yaml", "--db", "s.db"]).fails(71, "/nonexistent");
+    assert_eq!(lab.sql("s.db", "SELECT count(*) FROM jobs WHERE state = 'failed'"), ["0"]);
+    lab.set("TMPDIR", there.to_str().unwrap());
+    lab.mle(&["run", "--resume", "--db", "s.db"]).ok();
+    assert_eq!(
+        lab.sql("s.db", "SELECT count(*), max(failures) FROM jobs WHERE state = 'succeeded'"),
+        ["3|0"]
+    );
+}
+
+#[test]
+fn a_run_leaves_the_jobs_of_others_to_others() {
+    let lab = Lab::new();
+    lab.mle(&["queue", "add", "--db", "x.db", "--", "true"]).ok();
+    lab.mle(&["run", "--db", "x.db", "--", "true"]).ok();
+    assert_eq!(lab.sql("x.db", "SELECT state FROM jobs ORDER BY id"), ["queued", "succeeded"]);
+    lab.run("mle-worker", &["--db", "x.db", "--when-dry"]).ok();
+    assert_eq!(lab.sql("x.db", "SELECT state FROM jobs ORDER BY id"), ["succeeded", "succeeded"]);
+}
+
+#[test]
 fn a_run_that_was_killed_leaves_no_folder_and_goes_on_without_a_try_lost() {
     let mut lab = Lab::new();
     lab.write("s.sh", "#!/bin/sh\nif [ -e again ]; then exit 0; fi\ntouch again\nsleep 60\n");

@@ -339,6 +339,34 @@ fn a_killed_worker_leaves_no_process_and_its_job_is_taken_at_once() {
 }
 
 #[test]
+fn a_killed_worker_takes_odd_names_and_empty_environments_with_it() {
+    let mut lab = Lab::new();
+    // The kernel cuts the name of a process in the middle of the letter.
+    let script = lab.write("abcdefghijklmnü.sh", "#!/bin/sh\nsleep 600\nsleep 600\n");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    add(&lab, &[], &["./abcdefghijklmnü.sh"]);
+    add(&lab, &[], &["env", "-i", "/bin/sleep", "600"]);
+    let worker = lab.start("mle-worker", &["--db", DB, "--slots", "2"]);
+    lab.wait_for(DB, "SELECT count(*) FROM attempts WHERE started_at IS NOT NULL", "2");
+    let pids: Vec<u32> =
+        lab.sql(DB, "SELECT pid FROM attempts").iter().map(|pid| pid.parse().unwrap()).collect();
+    assert!(pids.iter().all(|pid| mle::process::start_of(*pid).is_some()));
+    lab.signal(worker, libc::SIGKILL);
+    wait_until("the end of both", || pids.iter().all(|pid| mle::process::start_of(*pid).is_none()));
+}
+
+#[test]
+fn memory_that_processes_share_counts_once() {
+    let lab = Lab::new();
+    let fork = "import os, time\nx = bytearray(b'x') * (150 << 20)\n\
+                for _ in range(4):\n    if os.fork() == 0:\n        time.sleep(1.5)\n        os._exit(0)\n\
+                for _ in range(4): os.wait()\n";
+    let id = add(&lab, &["--memory", "300"], &["python3", "-c", fork]);
+    work(&lab, &["--slots", "1"]);
+    assert_eq!(job(&lab, &id), "succeeded|0||");
+}
+
+#[test]
 fn who_lost_the_lease_records_nothing_any_more() {
     let mut lab = Lab::new();
     let script = r#"if [ $MLE_ATTEMPT = 2 ]; then echo '::mle {"loss": 1}'; exit 0; fi

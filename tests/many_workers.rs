@@ -78,7 +78,7 @@ fn one_of_many() {
     while !folder.join("go").exists() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let want = Want { room, now: 1, ahead: 0, lease_ms: 600_000 };
+    let want = Want { room, now: 1, ahead: 0, lease_ms: 600_000, only: None };
     let mut held = None;
     loop {
         let next = store.write(|tx| {

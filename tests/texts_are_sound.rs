@@ -219,7 +219,10 @@ const VIEWS: &[(&str, &str)] = &[
         "run_id experiment_id experiment config_id seed metric kind n nan first last last_step \
          min max mean",
     ),
-    ("points_of_all_attempts", "run_id experiment_id seed metric step value at elapsed_s attempt visible"),
+    (
+        "points_of_all_attempts",
+        "run_id experiment_id seed metric step value at elapsed_s attempt visible",
+    ),
     ("points", "run_id experiment_id seed metric step value at elapsed_s attempt"),
     ("vectors", "run_id experiment_id seed metric step value"),
     ("texts", "run_id experiment_id seed metric step value"),

@@ -44,10 +44,14 @@ const JOBS_OF_DEAD_WORKER: &str = named(TEXT, "jobs_of_dead_worker");
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
-pub fn peek(tx: &ReadTx<'_>, room: Room) -> Result<(bool, Option<i64>)> {
+pub fn peek(
+    tx: &ReadTx<'_>,
+    room: Room,
+    only: Option<ExperimentId>,
+) -> Result<(bool, Option<i64>)> {
     let any = tx.one(
         PEEK_JOB,
-        named_params! { ":cores": room.cores, ":gpus": room.gpus,
+        named_params! { ":cores": room.cores, ":gpus": room.gpus, ":only": only,
         ":memory_mib": i64::try_from(room.memory_mib).unwrap_or(i64::MAX) },
         |row| row.get(0),
     )?;

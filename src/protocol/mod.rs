@@ -231,8 +231,10 @@ pub fn set_state(
     };
     let open = !now.is_end() && !next.is_end();
     tx.run(if open { SET_OPEN_STATE } else { SET_STATE }, params)?;
-    if next.is_end() {
+    if next != State::Running {
         run::score_late(tx, experiment)?;
+    }
+    if next.is_end() {
         refresh_wide_view(tx, experiment)?;
     }
     Ok(true)

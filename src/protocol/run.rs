@@ -187,7 +187,7 @@ pub fn list_runs(
 /// failed or were complete without one; what was pruned or cancelled says nothing about the config.
 ///
 /// Every value is read for this, and one more changes little once there are many: from 64 seeds on it is worked out when a
-/// sixteenth more have ended, and when the experiment ends.
+/// sixteenth more have ended, and when the experiment no longer runs.
 ///
 /// # Errors
 /// [`Error::Sqlite`].

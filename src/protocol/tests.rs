@@ -253,8 +253,11 @@ fn a_config_of_many_seeds_is_scored_now_and_then_and_at_the_end() {
     // The cost of an end does not grow with the ends before it.
     let mean = |spent: &[u64]| spent.iter().sum::<u64>() as f64 / spent.len() as f64;
     assert!(mean(&spent[800..]) < 2.0 * mean(&spent[100..300]), "{spent:?}");
-    store.write(|tx| set_state(tx, id, State::Complete, None, "me")).unwrap();
+    store.write(|tx| set_state(tx, id, State::Cancelled, None, "me")).unwrap();
     assert_eq!(known(&store), (1000, 499.5));
+    // A job that ended well although its experiment was cancelled.
+    ended_run(&mut store, id, config, 1000, RunState::Complete, Some(1000.0));
+    assert_eq!(known(&store), (1001, 500.0));
 }
 
 #[test]

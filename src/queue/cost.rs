@@ -59,7 +59,7 @@ fn fill(store: &mut Store, done: usize) -> WorkerId {
 /// What happens for one job, and what idle programs look at.
 fn one_job(store: &mut Store, worker: WorkerId) {
     let room = Room { cores: 4, gpus: 0, memory_mib: 1000 };
-    let want = Want { room, now: 1, ahead: 0, lease_ms: 1000 };
+    let want = Want { room, now: 1, ahead: 0, lease_ms: 1000, only: None };
     let claimed = store
         .write(|tx| {
             let claimed = claim(tx, worker, &want)?;
@@ -85,7 +85,7 @@ fn one_job(store: &mut Store, worker: WorkerId) {
         .expect("an end");
     store
         .read(|tx| {
-            lifecycle::peek(tx, room)?;
+            lifecycle::peek(tx, room, None)?;
             lifecycle::any_cancel(tx, worker)?;
             lifecycle::schedule_due(tx)?;
             lifecycle::search_due(tx, &Default::default())?;

@@ -133,6 +133,8 @@ pub struct Want {
     pub ahead: usize,
     /// How long the lease is good for [ms].
     pub lease_ms: i64,
+    /// Jobs of this experiment alone; any when absent.
+    pub only: Option<ExperimentId>,
 }
 
 /// Claims jobs that fit, by priority, then age. First lets delayed jobs in whose time has come.
@@ -153,7 +155,7 @@ pub fn claim(tx: &WriteTx<'_>, worker: WorkerId, want: &Want) -> Result<Vec<Clai
         named_params! {
             ":cores": cores, ":gpus": want.room.gpus,
             ":memory_mib": i64::try_from(want.room.memory_mib).unwrap_or(i64::MAX),
-            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+            ":limit": i64::try_from(limit).unwrap_or(i64::MAX), ":only": want.only,
         },
         |row| {
             Ok(Claimed {

@@ -533,6 +533,7 @@ impl Both {
             now,
             ahead: 0,
             lease_ms: LEASE_MS,
+            only: None,
         };
         let of = self.workers[worker];
         let got = self.store.write(|tx| claim(tx, of, &want)).expect("a claim");

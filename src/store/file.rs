@@ -84,6 +84,25 @@ pub(super) fn gate(path: &Path) -> Result<&'static Gate> {
     Ok(gate)
 }
 
+/// Refuses a file that folders know by two names: SQLite keeps its log beside the name it was opened by, and who opens it by
+/// the other does not see it.
+///
+/// # Errors
+/// [`Error::WrongFile`] with a remedy.
+pub(super) fn refuse_two_names(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.nlink() > 1 => Err(Error::WrongFile {
+            path: path.to_owned(),
+            why: format!(
+                "has {} names (hard links); two programs that use it by two of them would damage it",
+                metadata.nlink()
+            ),
+            hint: Some("make a copy of it, and remove the other names".into()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses file systems whose locks and shared memory SQLite cannot rely on.
 ///
 /// # Errors

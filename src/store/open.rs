@@ -27,6 +27,8 @@ pub enum Open {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// The same, wherever this process goes.
+    place: PathBuf,
     gate: Option<&'static Gate>,
     /// Pages in the log after our last commit.
     log_pages: Arc<AtomicI32>,
@@ -82,6 +84,7 @@ impl Store {
                 .map_err(|error| Error::io(path, error))?;
         }
         let gate = file::gate(path)?;
+        file::refuse_two_names(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)
             .map_err(|error| migrate::open_error(error, path))?;
@@ -89,7 +92,9 @@ impl Store {
         let log_pages = count_log_pages(&mut connection, path)?;
         let gate = Some(gate);
         let log_pages_max = LOG_PAGES_MAX;
-        let store = Store { connection, path: path.to_owned(), gate, log_pages, log_pages_max };
+        let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let store =
+            Store { connection, path: path.to_owned(), place, gate, log_pages, log_pages_max };
         if found != Found::Ours
             || migrate::version(&store.connection, path)? < migrate::SCHEMA_VERSION
         {
@@ -171,6 +176,7 @@ impl Store {
         Ok(Store {
             connection,
             path: path.to_owned(),
+            place: path.to_owned(),
             gate: None,
             log_pages: Arc::default(),
             log_pages_max: LOG_PAGES_MAX,
@@ -219,23 +225,32 @@ impl Store {
         Ok(value)
     }
 
-    /// Refuses to write to a file that no folder has any more: all of it would be lost.
-    fn check_place(&self) -> Result<()> {
+    /// Refuses to write to a file that is no longer where it was: what is in its log would be lost, since SQLite looks for
+    /// the log beside the name.
+    ///
+    /// # Errors
+    /// [`Error::WrongFile`].
+    pub fn check_place(&self) -> Result<()> {
         use std::os::unix::fs::MetadataExt;
-        let is_gone = self
-            .gate
-            .is_some_and(|gate| gate.file().metadata().is_ok_and(|metadata| metadata.nlink() == 0));
-        if !is_gone {
-            return Ok(());
-        }
-        Err(Error::WrongFile {
+        let Some(gate) = self.gate else { return Ok(()) };
+        let of = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let (Ok(here), Ok(named)) = (gate.file().metadata(), std::fs::metadata(&self.place)) else {
+            return Err(self.misplaced());
+        };
+        if of(here) == of(named) { Ok(()) } else { Err(self.misplaced()) }
+    }
+
+    fn misplaced(&self) -> Error {
+        Error::WrongFile {
             path: self.path.clone(),
-            why: "was deleted or replaced while it was in use; what was written since is lost"
+            why: "was deleted, renamed or replaced while it was in use; what was written since is lost, or beside its old name"
                 .into(),
             hint: Some(
-                "stop all programs that use a file before moving another to its place".into(),
+                "stop all programs that use a file before you move it; rename it back before anything else opens it, and \
+                 what its log holds comes back"
+                    .into(),
             ),
-        })
+        }
     }
 
     /// Counts the steps of SQLite's machine from now on, for tests.

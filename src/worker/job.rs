@@ -90,39 +90,36 @@ impl Job {
     /// Starts an attempt.
     ///
     /// # Errors
-    /// [`Error::Failed`] with words for the attempt's record: the program is missing, the folder is gone …
+    /// [`Error::Failed`] with words for the attempt's record: the program is missing, the folder is gone …;
+    /// [`Error::Io`] when it is not the job's fault: processes, descriptors, memory or room for its folder are short.
     pub fn start(
-        claimed: Claimed,
+        claimed: &Claimed,
         inputs: Option<&Inputs>,
         place: &Place,
-        gpus: Vec<String>,
-    ) -> std::result::Result<Job, Box<(Claimed, String)>> {
-        match Self::try_start(&claimed, inputs, place, &gpus) {
-            Ok((child, scratch, cwd)) => {
-                let Child { pid, pidfd, stdout, stderr } = child;
-                Ok(Job {
-                    pid,
-                    claimed,
-                    started_at_ms: clock::now_ms(),
-                    start_recorded: false,
-                    gpus,
-                    stdout: Capture::default(),
-                    stderr: Capture::default(),
-                    said: Vec::new(),
-                    reader: line::Reader::default(),
-                    scratch,
-                    cwd,
-                    stopping: None,
-                    lost: false,
-                    pipes: (Some(stdout), Some(stderr)),
-                    pidfd,
-                    stderr_tail: Vec::new(),
-                    stdout_tail: Vec::new(),
-                    audience: place.audience.clone(),
-                })
-            }
-            Err(error) => Err(Box::new((claimed, error.to_string()))),
-        }
+        gpus: &[String],
+    ) -> Result<Job> {
+        let (child, scratch, cwd) = Self::try_start(claimed, inputs, place, gpus)?;
+        let Child { pid, pidfd, stdout, stderr } = child;
+        Ok(Job {
+            pid,
+            claimed: claimed.clone(),
+            started_at_ms: clock::now_ms(),
+            start_recorded: false,
+            gpus: gpus.to_vec(),
+            stdout: Capture::default(),
+            stderr: Capture::default(),
+            said: Vec::new(),
+            reader: line::Reader::default(),
+            scratch,
+            cwd,
+            stopping: None,
+            lost: false,
+            pipes: (Some(stdout), Some(stderr)),
+            pidfd,
+            stderr_tail: Vec::new(),
+            stdout_tail: Vec::new(),
+            audience: place.audience.clone(),
+        })
     }
 
     fn try_start(
@@ -139,7 +136,7 @@ impl Job {
         let mut variables: Vec<(&str, String)> = Vec::new();
         if settings.places || inputs.is_some_and(|inputs| inputs.resume.is_some()) {
             let folder = scratch::make(&place.worker_uid)
-                .map_err(|error| Error::Failed(format!("cannot make a scratch folder: {error}")))?;
+                .map_err(|error| Error::io(std::env::temp_dir(), std::io::Error::other(error)))?;
             let mut inputs = inputs.cloned();
             let mut resume = String::new();
             if let Some(inputs) = &mut inputs
@@ -220,6 +217,7 @@ impl Job {
             Some(cwd) if !cwd.is_dir() => {
                 Error::Failed(format!("the folder {} is not there", cwd.display()))
             }
+            _ if is_shortage(&error) => Error::io(program, error),
             _ => Error::Failed(format!("cannot start {program:?}: {error}")),
         })?;
         Ok((child, scratch, cwd))
@@ -477,6 +475,12 @@ fn lay_out(
         }
     };
     Ok((config, exp_dir))
+}
+
+/// Says whether the system has no more for anyone.
+fn is_shortage(error: &std::io::Error) -> bool {
+    let short = [libc::EAGAIN, libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| short.contains(&code))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::id::{JobId, WorkerId};
+use crate::id::{ExperimentId, JobId, WorkerId};
 use crate::lifecycle::{self, Points};
 use crate::process::{self, Guard};
 use crate::queue::{self, AttemptState, Claimed, Ended, Ending, NewWorker, Room, Want};
@@ -69,6 +69,7 @@ struct Worker {
     guard: Option<Guard>,
     lease_ms: i64,
     idle_ms: Option<i64>,
+    only: Option<ExperimentId>,
     slots: usize,
     room: Room,
     free_gpus: Vec<String>,
@@ -138,6 +139,7 @@ impl Worker {
             id,
             lease_ms: options.lease_ms,
             idle_ms: options.idle_ms,
+            only: options.only,
             slots: slots as usize,
             room,
             free_gpus: gpus,
@@ -170,12 +172,12 @@ impl Worker {
             self.check_stop()?;
             if self.must_write()? {
                 self.turn()?;
-                self.start_ready();
+                self.start_ready()?;
             }
             if self.is_done()? {
                 return Ok(self.count);
             }
-            self.poll();
+            self.poll()?;
             self.watch_jobs();
         }
     }
@@ -264,8 +266,8 @@ impl Worker {
         if self.seen_version == Some(version) {
             return Ok(false);
         }
-        let room = self.room;
-        let (any, due) = self.store.read(|tx| lifecycle::peek(tx, room))?;
+        let (room, only) = (self.room, self.only);
+        let (any, due) = self.store.read(|tx| lifecycle::peek(tx, room, only))?;
         self.seen_version = Some(version);
         self.next_due_ms = due;
         Ok(any)
@@ -283,7 +285,7 @@ impl Worker {
             self.kill_escaped(true);
         }
         let (now, ahead) = self.wanted();
-        let want = Want { room: self.room, now, ahead, lease_ms: self.lease_ms };
+        let want = Want { room: self.room, now, ahead, lease_ms: self.lease_ms, only: self.only };
         let keep = self.last_keep.elapsed() >= self.keep_every();
         let (id, lease_ms, who) = (self.id, self.lease_ms, self.who.clone());
         // What must touch files is done before the lock is taken.
@@ -388,6 +390,7 @@ impl Worker {
             if let Some(guard) = &mut self.guard {
                 guard.check();
             }
+            self.note_live();
         }
         Ok(())
     }
@@ -432,25 +435,46 @@ impl Worker {
         })
     }
 
-    fn start_ready(&mut self) {
+    /// # Errors
+    /// What the system refuses to any job; it is given back.
+    fn start_ready(&mut self) -> Result<()> {
         while self.live.len() < self.slots && !self.leaving {
             let Some(at) = self.ready.iter().position(|(claimed, _)| {
                 let mut room = self.room;
                 room.take(claimed.cores, claimed.gpus, claimed.memory_mib)
             }) else {
-                return;
+                return Ok(());
             };
-            let Some((claimed, inputs)) = self.ready.remove(at) else { return };
+            let Some((claimed, inputs)) = self.ready.remove(at) else { return Ok(()) };
             self.room.take(claimed.cores, claimed.gpus, claimed.memory_mib);
-            let gpus =
+            let gpus: Vec<String> =
                 self.free_gpus.drain(..(claimed.gpus as usize).min(self.free_gpus.len())).collect();
-            match Job::start(claimed, inputs.as_ref(), &self.place, gpus) {
+            match Job::start(&claimed, inputs.as_ref(), &self.place, &gpus) {
                 Ok(job) => {
                     self.tell(News::Started(&job.claimed));
                     self.live.push(job);
+                    self.note_live();
                 }
-                Err(failed) => self.cannot_start(failed.0, failed.1),
+                Err(error @ Error::Io { .. }) => {
+                    self.room.give(claimed.cores, claimed.gpus, claimed.memory_mib);
+                    self.free_gpus.extend(gpus);
+                    self.ready.insert(at, (claimed, inputs));
+                    // What runs may give back what is short.
+                    return if self.live.is_empty() { Err(error) } else { Ok(()) };
+                }
+                Err(error) => {
+                    self.free_gpus.extend(gpus);
+                    self.cannot_start(claimed, error.to_string());
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Lets the guard know which jobs are at work.
+    fn note_live(&self) {
+        if let Some(guard) = &self.guard {
+            guard.note(self.live.iter().map(|job| job.pid));
         }
     }
 
@@ -481,7 +505,7 @@ impl Worker {
         }
     }
 
-    fn poll(&mut self) {
+    fn poll(&mut self) -> Result<()> {
         let now_ms = clock::now_ms();
         let mut fds = vec![libc::pollfd { fd: self.watch.fd(), events: libc::POLLIN, revents: 0 }];
         let hears = self.audience.as_ref().is_none_or(|audience| audience.is_ready());
@@ -521,10 +545,15 @@ impl Worker {
             }
         }
         // The next ones run while we look after those that ended.
-        self.start_ready();
+        let started = self.start_ready();
+        if !over.is_empty() {
+            // Before their numbers are free to be given to others.
+            self.note_live();
+        }
         for job in over {
             self.finish(job);
         }
+        started
     }
 
     fn give_room(&mut self, job: &Job) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::id::WorkerId;
+use crate::id::{ExperimentId, WorkerId};
 use crate::queue::{AttemptState, Claimed, Ending, Room, WorkerKind};
 
 /// How a worker works.
@@ -19,6 +19,8 @@ pub struct Options {
     pub lease_ms: i64,
     /// Leave after so long without work [ms]; stay when absent.
     pub idle_ms: Option<i64>,
+    /// Take jobs of this experiment alone; any when absent.
+    pub only: Option<ExperimentId>,
     /// Which program this is.
     pub kind: WorkerKind,
     /// Who is told what happens; nobody when absent.
@@ -33,6 +35,7 @@ impl Default for Options {
             memory_mib: None,
             lease_ms: 30_000,
             idle_ms: None,
+            only: None,
             kind: WorkerKind::Worker,
             audience: None,
         }

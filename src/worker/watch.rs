@@ -87,10 +87,13 @@ impl Worker {
                 let of = |job: &&Job| (job.claimed.job, job.claimed.attempt) == of;
                 self.live.iter().find(of).map(|job| job.pid)
             });
-            for (pid, kib) in limited.into_iter().zip(sums) {
-                if let Some(job) = self.live.iter_mut().find(|job| job.pid == pid)
-                    && kib / 1024 > job.claimed.memory_mib
-                {
+            for (pid, (pids, kib)) in limited.into_iter().zip(sums) {
+                let Some(job) = self.live.iter_mut().find(|job| job.pid == pid) else { continue };
+                if kib / 1024 <= job.claimed.memory_mib {
+                    continue;
+                }
+                let kib = process::own_memory(&pids);
+                if kib / 1024 > job.claimed.memory_mib {
                     let error = format!(
                         "used {} MiB of memory, more than the {} MiB it asked for",
                         kib / 1024,

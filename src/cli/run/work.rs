@@ -65,6 +65,7 @@ pub(super) fn go_on(
         slots: Some(slots),
         // What is asked for on this machine is given: the peer's files name the cores of a cluster.
         cores: Some(process::cores().max(slots.saturating_mul(plan.resources.cores))),
+        only: Some(id),
         kind: WorkerKind::Run,
         ..Options::default()
     };
@@ -105,10 +106,24 @@ pub(super) fn go_on(
     let state = store.read(|tx| protocol::state(tx, id))?;
     // Also when it is paused already: jobs that were stopped meanwhile went back to the queue.
     if !state.is_end() {
-        store.write(|tx| lifecycle::pause(tx, id, "run"))?;
+        pause(&mut store, id)?;
     }
     result?;
     conclude(&mut store, db, id, &plan, output).and(printed)
+}
+
+/// Pauses an experiment, unless another `mle run` is at work on it.
+fn pause(store: &mut Store, id: ExperimentId) -> Result<()> {
+    const OTHERS: &str = "SELECT EXISTS (SELECT 1 FROM job j JOIN worker w ON w.id = j.worker_id
+        WHERE j.experiment_id = ?1 AND j.state = 'running' AND w.kind = 'run' AND w.state = 'live'
+          AND (w.pid <> ?2 OR w.host <> ?3))";
+    store.write(|tx| {
+        let params = rusqlite::params![id, std::process::id(), process::host()];
+        match tx.one(OTHERS, params, |row| row.get(0))? {
+            true => Ok(()),
+            false => lifecycle::pause(tx, id, "run").map(drop),
+        }
+    })
 }
 
 /// Asks the loops to stop when it goes, however it goes.
@@ -151,8 +166,7 @@ fn watch(
             if !output.json {
                 note("stopping: jobs are asked to end …");
             }
-            store.write(|tx| lifecycle::pause(tx, id, "run"))?;
-            return Ok(());
+            return pause(store, id);
         }
         // Commits come in bursts: a display needs no more than ten a second.
         watch.wait(Duration::from_millis(100));
