@@ -38,13 +38,19 @@ from optuna.distributions import (
     distribution_to_json,
     json_to_distribution,
 )
-from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.study._frozen import FrozenStudy
 from optuna.study._study_direction import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+try:
+    from optuna.exceptions import UpdateFinishedTrialError
+except ImportError:
+    # What releases before 4.0 raise.
+    UpdateFinishedTrialError = RuntimeError
 
 from .._db import as_database
 from .._errors import ConflictError, InvalidError, NotFoundError
@@ -307,7 +313,13 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
         told = None if values is None else [float(value) for value in values]
         if state == TrialState.RUNNING:
             # Only one process takes a trial that waits.
-            taken = self._edit(trial_id, state="running", from_="waiting", extra=[(["started_at"], now)])
+            try:
+                taken = self._edit(trial_id, state="running", from_="waiting", extra=[(["started_at"], now)])
+            except RuntimeError:
+                if UpdateFinishedTrialError is not RuntimeError:
+                    raise
+                # Those releases do not expect that another process took it and is through with it.
+                return False
             return taken == "done"
         extra: List[Tuple[List[str], Any]] = []
         changes: Dict[str, Any] = {"state": _WORDS[state]}
