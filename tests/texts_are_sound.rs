@@ -83,8 +83,11 @@ const MAY_READ_ALL: &[(&str, &str)] = &[
     ("protocol", "scalars_of_experiment"),
     ("report", "metrics_of_first_runs"),
     ("report", "count_jobs"),
-    // Another program looks at all studies.
+    // Another program looks at all studies; names are no key.
     ("outside", "studies_there"),
+    ("outside", "studies_by_name"),
+    // The list of numbers that it is given.
+    ("outside", "trials_after"),
     // A person looks at all studies.
     ("search", "list_studies"),
     // The schema is small.
