@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import _mle
-from ._errors import FailedError, InvalidError, NotFoundError
+from ._errors import ConflictError, FailedError, InvalidError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ class AutoLog:
 
     def _watch(self) -> None:
         while not self._stop.wait(self._every) and not self.log.closed:
-            self.look()
+            try:
+                self.look()
+            except ConflictError:
+                # Closed meanwhile, or the job is another attempt's now: who leaves the block is told.
+                return
 
     def _find(self) -> List[str]:
         if os.path.isfile(self.folder):

@@ -192,10 +192,10 @@ impl Db {
         metric: &str,
         timed: bool,
     ) -> PyResult<Option<Points<'py>>> {
-        let found = self.read(py, |tx| match timed {
-            true => metric::timed_series(tx, RunId(run), metric),
-            false => metric::series(tx, RunId(run), metric),
-        })?;
+        let found = match timed {
+            true => self.read(py, |tx| metric::timed_series(tx, RunId(run), metric))?,
+            false => fork::blocking(py, || long_series(&self.files, RunId(run), metric))?,
+        };
         found.map(|series| points(py, &series)).transpose()
     }
 
@@ -329,6 +329,32 @@ fn points<'py>(py: Python<'py>, series: &Series) -> PyResult<Points<'py>> {
     let seconds = &series.elapsed_s;
     let seconds = if seconds.is_empty() { None } else { Some(numbers(py, seconds)?) };
     Ok((numbers(py, &series.steps)?, numbers(py, &series.values)?, seconds))
+}
+
+/// Reads a series, a long one by a few threads, each with a connection of its own.
+fn long_series(files: &Files, run: RunId, metric: &str) -> Result<Option<Series>> {
+    const LONG: i64 = 200_000;
+    const PAGE: i64 = 1024;
+    let threads = THREADS.min(std::thread::available_parallelism().map_or(1, usize::from)) as i64;
+    let n = files.read(|tx| metric::summary_of_metric(tx, run, metric))?.map_or(0, |of| of.n);
+    if n >= LONG && threads > 1 {
+        let share = (n / PAGE / threads + 1) * PAGE;
+        // The last part has what was logged meanwhile, too.
+        let end = |part: i64| if part == threads - 1 { i64::MAX } else { (part + 1) * share };
+        let ranges: Vec<_> = (0..threads).map(|part| part * share..end(part)).collect();
+        let parts = side_by_side(&ranges, 1, |ranges| {
+            let of = |range: &std::ops::Range<i64>| {
+                files.read(|tx| metric::series_part(tx, run, metric, range.clone()))
+            };
+            ranges.iter().map(of).collect()
+        })?;
+        let joined =
+            parts.into_iter().collect::<Option<Vec<_>>>().and_then(metric::SeriesPart::join);
+        if let Some(series) = joined {
+            return Ok(Some(series));
+        }
+    }
+    files.read(|tx| metric::series(tx, run, metric))
 }
 
 /// Reads series by a few threads, each with a connection of its own: run, place of the metric, series, in the order asked

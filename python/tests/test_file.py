@@ -19,6 +19,18 @@ def db():
     return mle.open("lab.db")
 
 
+def test_a_long_series_is_the_one_that_was_logged():
+    numpy = pytest.importorskip("numpy")
+    with mle.Logger("lab.db") as log:
+        for step in range(250_000):
+            log.log({"x": step * 0.5}, 3 * step)
+            if step % 100 == 0:
+                log.log({"rare": step * 1.0}, 3 * step + 1)
+    steps, values = log.db.series(log.run_id, "x")
+    assert len(steps) == 250_000 and (steps == numpy.arange(250_000) * 3).all() and (values == numpy.arange(250_000) * 0.5).all()
+    assert len(log.db.series(log.run_id, "rare")[0]) == 2_500
+
+
 def test_sql_answers_and_changes_nothing(db):
     assert db.sql("SELECT count(*) FROM runs WHERE seed > ?", [0]).one() == 2
     assert db.sql("SELECT :a AS a, :b AS b", {"a": 1, ":b": "x"}).rows() == [{"a": 1, "b": "x"}]

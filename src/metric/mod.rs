@@ -23,7 +23,8 @@ mod tests;
 pub use append::{Appended, Appender, append};
 pub use logger::{Logger, LoggerOptions};
 pub use read::{
-    Series, Summary, Thin, final_value, series, summary, texts, thin, timed_series, vectors,
+    Series, SeriesPart, Summary, Thin, final_value, series, series_part, summary,
+    summary_of_metric, texts, thin, timed_series, vectors,
 };
 pub use supersede::supersede;
 pub use tail::{open_to_read, settle, settle_file};

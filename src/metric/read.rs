@@ -105,6 +105,65 @@ fn load(tx: &ReadTx<'_>, run: RunId, metric: &str, timed: bool) -> Result<Option
     Ok(Some(series))
 }
 
+/// One of some parts of a long series, for readers side by side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesPart {
+    /// Its points.
+    pub series: Series,
+    /// Stream, and the step up to which it shows.
+    stream: (i64, Option<i64>),
+}
+
+impl SeriesPart {
+    /// Joins parts that were read in transactions of their own; `None` when an attempt took over between them.
+    pub fn join(parts: Vec<SeriesPart>) -> Option<Series> {
+        if parts.windows(2).any(|pair| pair[0].stream != pair[1].stream) {
+            return None;
+        }
+        let n = parts.iter().map(|part| part.series.values.len()).sum();
+        let mut whole = Series {
+            steps: Vec::with_capacity(n),
+            values: Vec::with_capacity(n),
+            elapsed_s: Vec::new(),
+        };
+        for part in parts {
+            whole.steps.extend(part.series.steps);
+            whole.values.extend(part.series.values);
+        }
+        Some(whole)
+    }
+}
+
+/// Reads the numbers of a metric at some updates of the run: those from `updates.start` to before `updates.end`, which are
+/// multiples of 1,024. `None` when there is no such series of numbers, or it is not of one attempt alone.
+///
+/// # Errors
+/// [`Error::Sqlite`](crate::Error::Sqlite).
+pub fn series_part(
+    tx: &ReadTx<'_>,
+    run: RunId,
+    metric: &str,
+    updates: std::ops::Range<i64>,
+) -> Result<Option<SeriesPart>> {
+    let Some((id, summary)) = find(tx, run, metric)? else { return Ok(None) };
+    let streams = streams(tx, run)?;
+    let ([stream], true) = (&streams[..], summary.kind.is_number()) else { return Ok(None) };
+    let pages = updates.start / PAGE..updates.end / PAGE;
+    let mut series = Series::default();
+    for bucket in buckets(tx, id, stream)?.iter().filter(|bucket| pages.contains(&bucket.page)) {
+        append_bucket(tx, stream, bucket, false, &mut series)?;
+    }
+    Ok(Some(SeriesPart { series, stream: (stream.id, stream.visible_to_step) }))
+}
+
+/// Returns the summary of one metric of a run.
+///
+/// # Errors
+/// [`Error::Sqlite`](crate::Error::Sqlite).
+pub fn summary_of_metric(tx: &ReadTx<'_>, run: RunId, metric: &str) -> Result<Option<Summary>> {
+    Ok(find(tx, run, metric)?.map(|(_, summary)| summary))
+}
+
 /// Returns the summaries of all metrics of a run, in the order they were first logged.
 ///
 /// # Errors
