@@ -1,5 +1,6 @@
 """Optuna's studies in a file of ours, and its samplers and Nevergrad's optimizers as strategies."""
 
+import importlib.util
 import json
 import math
 import subprocess
@@ -331,9 +332,10 @@ def test_a_strategy_of_ones_own(tmp_path):
 
 # Nevergrad
 
-ng = pytest.importorskip("nevergrad")
+needs_nevergrad = pytest.mark.skipif(importlib.util.find_spec("nevergrad") is None, reason="nevergrad is not installed")
 
 
+@needs_nevergrad
 @pytest.mark.parametrize("name", ["NGOpt", "OnePlusOne", "TwoPointsDE"])
 def test_optimizer_is_a_strategy(tmp_path, name):
     space = {**SPACE, "order": {"type": "ordinal", "choices": [1, 2, 4]}}
@@ -351,6 +353,7 @@ def test_optimizer_is_a_strategy(tmp_path, name):
     assert again.trials()["params"] == trials["params"][:10]
 
 
+@needs_nevergrad
 def test_optimizer_goes_on_and_maximises(tmp_path):
     for turn in range(2):
         optimizer = mle.integrations.NevergradStrategy("OnePlusOne", seed=turn)
@@ -361,6 +364,7 @@ def test_optimizer_goes_on_and_maximises(tmp_path):
     assert optimizer.optimizer.num_tell >= 40
 
 
+@needs_nevergrad
 def test_optimizer_proposes_to_jobs(tmp_path):
     strategy = mle.integrations.NevergradStrategy("OnePlusOne")
     experiment = mle.Experiment(spec_of(tmp_path, 6), db=tmp_path / "x.db").run(2, strategy=strategy)
