@@ -10,8 +10,8 @@ import weakref
 
 import mle
 
-from . import _hdf5, _read, _store
-from .save import ExtraLog, FigureLog, ModelLog, StatsLog, TboardLog, WandbLog
+from . import _hdf5, _read, _store, save
+from .save import ExtraLog, FigureLog, ModelLog, StatsLog
 from .utils import load_config, print_reload, print_startup, print_storage, print_update, print_welcome
 
 #: Loggers of this process that have a file open.
@@ -125,10 +125,10 @@ class MLELogger:
         if reload:
             self._reload()
         self.tboard_log = (
-            TboardLog(time_to_track, what_to_track, self.experiment_dir, self.seed_id) if use_tboard else None
+            save.TboardLog(time_to_track, what_to_track, self.experiment_dir, self.seed_id) if use_tboard else None
         )
         self.wandb_log = (
-            WandbLog(self.config_dict, self.config_fname, self.seed_id, wandb_config) if use_wandb else None
+            save.WandbLog(self.config_dict, self.config_fname, self.seed_id, wandb_config) if use_wandb else None
         )
         self.time_to_print = list(time_to_print) if time_to_print is not None else None
         self.what_to_print = list(what_to_print) if what_to_print is not None else None
