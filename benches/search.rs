@@ -1,5 +1,9 @@
-//! What strategies cost in memory as a search grows, beside the limits they are held to; and what is lost by asking for
-//! many trials before the first of them ends. CPU time: other work on the machine does not count.
+//! What strategies cost in memory as a search grows, beside the limits they are held to and beside Optuna and Rustuna,
+//! where MLE_BENCH_PYTHON names a Python that has them; and what is lost by asking for many trials before the first of
+//! them ends. CPU time: other work on the machine does not count.
+
+use std::collections::HashMap;
+use std::process::Command;
 
 use mle::search::engine::{Engine, Told};
 use mle::search::history::{Past, PastState};
@@ -67,8 +71,9 @@ fn round(engine: &mut Engine) {
     engine.tell(asked.number, Told { state, curve: Vec::new() }).expect("told");
 }
 
-/// Prints the costs.
-fn costs() {
+/// Prints the costs; returns those of strategies and histories [µs].
+fn costs() -> HashMap<(String, String), f64> {
+    let mut costs = HashMap::new();
     for (strategy, limits) in LIMITS {
         let mut engine = Engine::new(strategy, Setup::new(space(), 1)).expect("an engine");
         let mut has = 0;
@@ -87,7 +92,27 @@ fn costs() {
             let own = (cpu_us() - start) / rounds as f64;
             has = history + rounds + 1;
             println!("search.{strategy}.{history} {own:.1} us {:.2}", own / limit);
+            costs.insert(((*strategy).to_owned(), history.to_string()), own);
         }
+    }
+    costs
+}
+
+/// Prints what peers cost, as multiples of what ours do.
+fn peers(ours: &HashMap<(String, String), f64>) {
+    let Some(python) = std::env::var_os("MLE_BENCH_PYTHON") else {
+        println!("search.peers: no MLE_BENCH_PYTHON");
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers.py");
+    let output = Command::new(python).arg(script).output().expect("MLE_BENCH_PYTHON runs");
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let [peer, sampler, history, cost] = line.split(' ').collect::<Vec<_>>()[..] else {
+            continue;
+        };
+        let cost: f64 = cost.parse().expect("a number");
+        let own = ours.get(&(sampler.to_owned(), history.to_owned())).copied().unwrap_or(f64::NAN);
+        println!("search.{peer}.{sampler}.{history} {cost:.1} us {:.1}", cost / own);
     }
 }
 
@@ -152,6 +177,6 @@ fn workers() {
 
 /// Runs all.
 pub fn run() {
-    costs();
+    peers(&costs());
     workers();
 }

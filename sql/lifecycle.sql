@@ -58,7 +58,8 @@ SELECT coalesce(sum(n), 0) FROM run_count WHERE experiment_id = :experiment AND 
 
 -- name: run_counts
 SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (WHERE state = 'complete'), 0),
-       coalesce(sum(n) FILTER (WHERE state = 'failed'), 0), coalesce(sum(n) FILTER (WHERE state = 'cancelled'), 0)
+       coalesce(sum(n) FILTER (WHERE state = 'failed'), 0), coalesce(sum(n) FILTER (WHERE state = 'cancelled'), 0),
+       coalesce(sum(n) FILTER (WHERE state = 'pruned'), 0)
 FROM run_count WHERE experiment_id = :experiment
 
 -- name: stage_jobs

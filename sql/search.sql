@@ -65,6 +65,13 @@ WHERE r.trial_id = :trial
   AND r.epochs IS (SELECT l.epochs FROM run l WHERE l.trial_id = :trial ORDER BY l.id DESC LIMIT 1)
 ORDER BY r.id
 
+-- name: last_complete_runs_of_trial
+-- Those that ended well with the most epochs: what is left of a trial that failed as it went on.
+SELECT r.id FROM run r
+WHERE r.trial_id = :trial AND r.state = 'complete'
+  AND r.epochs = (SELECT max(l.epochs) FROM run l WHERE l.trial_id = :trial AND l.state = 'complete')
+ORDER BY r.id
+
 -- name: last_run_of_trial
 -- With how many epochs it was to reach, and how many runs of that seed there are.
 SELECT r.id, r.epochs, (SELECT count(*) FROM run o WHERE o.trial_id = :trial AND o.seed = :seed) FROM run r

@@ -19,14 +19,26 @@ pub struct Turn {
     pub kind: WorkerKind,
     /// Whether a turn could change anything; read without the write lock.
     pub due: fn(&ReadTx<'_>, &Memory) -> Result<bool>,
+    /// What comes before the turn where that takes long: what can be written at once, and what can be worked out then
+    /// without the write lock.
+    pub before: Option<Before>,
     /// The turn; returns how much changed. The memory is the program's, and never ahead of the file.
     pub take: fn(&WriteTx<'_>, &mut Memory, &str) -> Result<usize>,
+}
+
+/// See [`Turn::before`].
+pub struct Before {
+    /// Writes; returns how much changed.
+    pub write: fn(&WriteTx<'_>, &mut Memory, &str) -> Result<usize>,
+    /// Works out what the turn will need.
+    pub prepare: fn(&ReadTx<'_>, &mut Memory) -> Result<()>,
 }
 
 /// The scheduler's turn.
 pub const SCHEDULER: Turn = Turn {
     kind: WorkerKind::Scheduler,
     due: |tx, _| crate::lifecycle::schedule_due(tx),
+    before: None,
     take: |tx, _, who| crate::lifecycle::schedule(tx, who),
 };
 
@@ -34,6 +46,10 @@ pub const SCHEDULER: Turn = Turn {
 pub const SEARCHER: Turn = Turn {
     kind: WorkerKind::Searcher,
     due: crate::lifecycle::search_due,
+    before: Some(Before {
+        write: crate::lifecycle::settle_searches,
+        prepare: crate::lifecycle::prepare_searches,
+    }),
     take: crate::lifecycle::search,
 };
 
@@ -95,6 +111,10 @@ fn take_all(store: &mut Store, memory: &mut Memory, turns: &[Turn]) -> Result<()
         for turn in turns {
             if store.read(|tx| (turn.due)(tx, memory))? {
                 let who = turn.kind.as_str();
+                if let Some(before) = turn.before.as_ref().filter(|_| memory.is_slow()) {
+                    changes += memory.write(store, |tx, memory| (before.write)(tx, memory, who))?;
+                    store.read(|tx| (before.prepare)(tx, memory))?;
+                }
                 changes += memory.write(store, |tx, memory| (turn.take)(tx, memory, who))?;
             }
         }

@@ -121,6 +121,29 @@ fn every_strategy_with_epochs_ends_and_can_be_replayed() {
 }
 
 #[test]
+fn a_trial_that_fails_as_it_goes_on_keeps_what_it_was_worth() {
+    let lab = Lab::new();
+    lab.write("train.py", TRAIN.replace("if resume:", "if resume:\n    sys.exit(7)"));
+    lab.write("toy.yaml", spec("  strategy: halving\n  epochs: 4\n  configs: 4\n  eta: 2\n"));
+    lab.mle(&["run", "toy.yaml"]);
+    let states = "SELECT state, count(*), count(value) FROM trials GROUP BY 1 ORDER BY 1";
+    assert_eq!(lab.sql("toy.db", states), ["complete|2|2", "pruned|2|2"]);
+    let worth = "SELECT count(*) FROM trials WHERE value = json_extract(curve, '$[0]') AND json_array_length(curve) = 1";
+    assert_eq!(lab.sql("toy.db", worth), ["4"]);
+    replay_is_identical(&lab, 6);
+}
+
+#[test]
+fn a_search_all_of_whose_runs_were_stopped_is_complete() {
+    let lab = Lab::new();
+    lab.write("train.py", STUBBORN);
+    lab.write("toy.yaml", PRUNED.replace("[1, 2, 0]", "[1, 2]"));
+    lab.mle(&["run", "toy.yaml"]).ok();
+    assert_eq!(lab.sql("toy.db", "SELECT state FROM experiments"), ["complete"]);
+    assert_eq!(lab.sql("toy.db", "SELECT DISTINCT state FROM trials"), ["pruned"]);
+}
+
+#[test]
 fn seeds_of_a_trial_go_on_each_from_its_own_checkpoint() {
     let lab = Lab::new();
     let train = TRAIN

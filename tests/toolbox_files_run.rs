@@ -83,6 +83,44 @@ fn a_grid_with_jobs_before_and_after_it() {
 }
 
 #[test]
+fn every_search_type_without_epochs() {
+    let lab = lab();
+    let random = lab.read("random.yaml").replace("num_seeds_per_eval: 2", "num_seeds_per_eval: 1");
+    let random = random.replace("random_seeds: [1, 2]", "random_seeds: [1]");
+    for (kind, settings, strategy) in [
+        ("SMBO", "{base_estimator: GP, acq_function: gp_hedge, n_initial_points: 3}", "smbo"),
+        ("Nevergrad", "{optimizer: CMA, budget_size: 100, num_workers: 5}", "cmaes"),
+        ("Nevergrad", "{optimizer: NGOpt}", "evolution"),
+        (
+            "Coordinate",
+            "{order: [arch, lrate], defaults: {lrate: 0.1, batch_size: 8, arch: mlp}}",
+            "coordinate",
+        ),
+    ] {
+        let own = format!("search_type: {kind}\n        search_config: {settings}");
+        let text = random.replace("search_type: Random", &own);
+        let text = if kind == "Coordinate" {
+            text.replace(
+                "end: 1.0\n                    prior: log-uniform",
+                "end: 1.0\n                    bins: 3",
+            )
+        } else {
+            text
+        };
+        lab.write("own.yaml", text);
+        let db = format!("{strategy}.db");
+        lab.mle(&["run", "own.yaml", "--db", &db]).ok();
+        assert_eq!(lab.sql(&db, "SELECT strategy, trials FROM studies"), [format!("{strategy}|5")]);
+        assert_eq!(
+            lab.sql(&db, "SELECT count(DISTINCT params) FROM trials WHERE state = 'complete'"),
+            ["5"]
+        );
+    }
+    let others = "SELECT count(*) FROM trials WHERE json_extract(params, '$.batch_size') <> 8";
+    assert_eq!(lab.sql("coordinate.db", others), ["0"], "not in the order: it keeps its default");
+}
+
+#[test]
 fn a_random_search() {
     let lab = lab();
     lab.mle(&["run", "random.yaml", "--db", "x.db"]).ok();

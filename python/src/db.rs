@@ -84,6 +84,15 @@ impl Files {
         self.with_writer(|store| store.write(body))
     }
 
+    /// Works out what a search will be asked, without the write lock; nothing where asks have been quick.
+    pub(crate) fn prepare_search(
+        &self,
+        body: impl FnOnce(&ReadTx<'_>, &mut Memory) -> Result<()>,
+    ) -> Result<()> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.is_slow() { self.read(|tx| body(tx, &mut memory)) } else { Ok(()) }
+    }
+
     /// Writes what searches are asked and told.
     pub(crate) fn write_search<T>(
         &self,

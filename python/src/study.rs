@@ -94,7 +94,9 @@ impl Db {
         who: &str,
     ) -> PyResult<(Bound<'py, PyList>, Option<&'static str>)> {
         let answer = blocking(py, || {
-            self.files.write_search(|tx, memory| study::ask(tx, memory, StudyId(study), n, who))
+            let study = StudyId(study);
+            self.files.prepare_search(|tx, memory| study::prepare(tx, memory, study))?;
+            self.files.write_search(|tx, memory| study::ask(tx, memory, study, n, who))
         })?;
         let list = PyList::empty(py);
         for trial in &answer.trials {

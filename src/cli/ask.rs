@@ -69,10 +69,14 @@ pub struct TellArgs {
 pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
     let who = protocol::user_name();
     let mut store = Store::open(db, Open::Existing)?;
-    let answer = store.write(|tx| {
+    let mut memory = Memory::default();
+    let study = store.read(|tx| {
         let study = study::find(tx, &args.study)?;
-        study::ask(tx, &mut Memory::default(), study, args.n, &who)
+        study::prepare(tx, &mut memory, study)?;
+        Ok(study)
     })?;
+    let answer =
+        memory.write(&mut store, |tx, memory| study::ask(tx, memory, study, args.n, &who))?;
     if output.json {
         return output.json(&json_of(&answer));
     }

@@ -315,7 +315,9 @@ fn finish(
     }
     let (all, complete, failed, cancelled): (i64, i64, i64, i64) =
         tx.one(RUN_COUNTS, named_params! { ":experiment": id }, |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            // A run that its search stopped did what was wanted of it.
+            let pruned: i64 = row.get(4)?;
+            Ok((row.get(0)?, row.get::<_, i64>(1)? + pruned, row.get(2)?, row.get(3)?))
         })?;
     let failed_after = after.iter().find(|(state, _)| *state != JobState::Succeeded);
     let (state, error) = if let Some((_, error)) = failed_after {

@@ -13,7 +13,7 @@ mod search;
 pub use experiment::{cancel, pause, plan_experiment, resume, schedule, schedule_due};
 pub use explain::explain;
 pub use said::{Files, Points, Said, gather, gather_folder, keep_files, keep_said};
-pub use search::{search, search_due};
+pub use search::{prepare_searches, search, search_due, settle_searches};
 
 use crate::artifact;
 use crate::error::{Error, Result};

@@ -27,6 +27,7 @@ const PENDING_TRIALS: &str = named(TEXT, "pending_trials");
 const SETTLED_TRIALS: &str = named(TEXT, "settled_trials");
 const RUNS_OF_TRIAL: &str = named(TEXT, "runs_of_trial");
 const END_TRIAL: &str = named(TEXT, "end_trial");
+const LAST_COMPLETE: &str = named(TEXT, "last_complete_runs_of_trial");
 const LAST_RUN: &str = named(TEXT, "last_run_of_trial");
 const COUNT_RUNS: &str = named(TEXT, "count_runs_of_trial");
 const RUNS_OF_STUDY: &str = named(TEXT, "count_runs_of_study");
@@ -60,15 +61,48 @@ struct Work {
 /// # Errors
 /// [`Error::Sqlite`]; [`Error::Invalid`] when a stored study cannot be read.
 pub fn search(tx: &WriteTx<'_>, memory: &mut Memory, who: &str) -> Result<usize> {
+    let mut changes = settle_searches(tx, memory, who)?;
+    for study in open_studies(tx)? {
+        changes += ask(tx, memory, &study, who)?;
+    }
+    Ok(changes)
+}
+
+/// Takes the part of a turn that asks for nothing: trials end, and those without promise are stopped.
+///
+/// # Errors
+/// As of [`search`].
+pub fn settle_searches(tx: &WriteTx<'_>, memory: &mut Memory, who: &str) -> Result<usize> {
     let mut changes = 0;
     for study in open_studies(tx)? {
         changes += settle(tx, &study, who)?;
         if let Some(rule) = &study.stop {
             changes += judge::judge(tx, memory, study.id, study.experiment, rule, who)?;
         }
-        changes += ask(tx, memory, &study, who)?;
     }
     Ok(changes)
+}
+
+/// Works out what the strategies will be asked next.
+///
+/// # Errors
+/// As of [`search`].
+pub fn prepare_searches(tx: &ReadTx<'_>, memory: &mut Memory) -> Result<()> {
+    for study in
+        open_studies(tx)?.iter().filter(|study| study.state == "open" && !study.is_external)
+    {
+        let has_room = count_pending(tx, study)? < study.trial_ahead;
+        if has_room && study::points_to_try(tx, study.id, 1)?.is_empty() {
+            memory.prepare(tx, study.id)?;
+        }
+    }
+    Ok(())
+}
+
+fn count_pending(tx: &ReadTx<'_>, study: &Study) -> Result<u64> {
+    let pending: Vec<TrialId> =
+        tx.all(PENDING_TRIALS, named_params! { ":study": study.id }, |row| row.get(0))?;
+    Ok(pending.len() as u64)
 }
 
 /// Returns whether [`search`] could change anything; takes no write lock.
@@ -114,18 +148,14 @@ fn settle(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
             }
             false => runs.iter().filter(|(_, state)| state == "complete").collect(),
         };
-        let mut columns: Vec<Vec<f64>> = Vec::new();
-        for (leg, _) in &valued {
-            for (i, (_, value)) in values_of(tx, leg.run)?.into_iter().enumerate() {
-                if columns.len() <= i {
-                    columns.push(Vec::new());
-                }
-                columns[i].push(value.unwrap_or(f64::NAN));
-            }
-        }
+        let mut columns = columns_of(tx, valued.iter().map(|(leg, _)| leg.run))?;
         let state = match () {
             () if runs.iter().any(|(_, state)| state == "pruned") => "pruned",
-            () if columns.is_empty() && !objectives.is_empty() || valued.is_empty() => "failed",
+            () if columns.is_empty() && !objectives.is_empty() || valued.is_empty() => {
+                // What it was worth before it went on stays; it goes on no more.
+                columns = columns_of(tx, earlier(tx, *trial)?.into_iter())?;
+                if columns.is_empty() { "failed" } else { "pruned" }
+            }
             () => "complete",
         };
         let values: Vec<Value> = columns
@@ -156,6 +186,25 @@ fn settle(tx: &WriteTx<'_>, study: &Study, who: &str) -> Result<usize> {
         )?;
     }
     Ok(settled.len())
+}
+
+/// Returns the objectives of some runs: for each objective the values of all.
+fn columns_of(tx: &ReadTx<'_>, runs: impl Iterator<Item = RunId>) -> Result<Vec<Vec<f64>>> {
+    let mut columns: Vec<Vec<f64>> = Vec::new();
+    for run in runs {
+        for (i, (_, value)) in values_of(tx, run)?.into_iter().enumerate() {
+            if columns.len() <= i {
+                columns.push(Vec::new());
+            }
+            columns[i].push(value.unwrap_or(f64::NAN));
+        }
+    }
+    Ok(columns)
+}
+
+/// Returns the runs, one a seed, that a trial ended well with before it went on.
+fn earlier(tx: &ReadTx<'_>, trial: TrialId) -> Result<Vec<RunId>> {
+    tx.all(LAST_COMPLETE, named_params! { ":trial": trial }, |row| row.get(0))
 }
 
 /// Returns the first objective of each run of a trial, one a seed; NaN where it has none.
@@ -208,12 +257,10 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
     if study.state == "paused" {
         return Ok(0);
     }
-    let pending: Vec<TrialId> =
-        tx.all(PENDING_TRIALS, named_params! { ":study": study.id }, |row| row.get(0))?;
+    let mut pending = count_pending(tx, study)?;
     if study.is_external {
-        return hand_out(tx, study, pending.len() as u64, who);
+        return hand_out(tx, study, pending, who);
     }
-    let mut pending = pending.len() as u64;
     let set_state = |state: &str| {
         tx.run(
             SET_STUDY_STATE,

@@ -305,7 +305,14 @@ mod tests {
 
     #[test]
     fn initial_points_are_the_peers() {
-        let settings = json!({"compat": "mle_hyperopt", "n_initial_points": 5});
+        for surrogate in ["ET", "GP"] {
+            initial_points_with(surrogate);
+        }
+    }
+
+    fn initial_points_with(surrogate: &str) {
+        let settings =
+            json!({"compat": "mle_hyperopt", "n_initial_points": 5, "base_estimator": surrogate});
         let history = run("smbo", &space("uniform"), settings, 5);
         let want = [
             (0.391_090_297_270_930_03, 6),

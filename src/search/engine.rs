@@ -14,6 +14,8 @@ pub struct Engine {
     setup: Setup,
     strategy: Box<dyn Strategy + Send>,
     history: History,
+    /// What the strategy answers to a version of the history.
+    prepared: Option<((u64, usize), Proposal)>,
 }
 
 /// What to train next.
@@ -46,7 +48,8 @@ impl Engine {
     /// # Errors
     /// [`Error::Invalid`] as of [`strategy`].
     pub fn new(name: &str, setup: Setup) -> Result<Engine> {
-        Ok(Engine { strategy: strategy(name, &setup)?, setup, history: History::new() })
+        let strategy = strategy(name, &setup)?;
+        Ok(Engine { strategy, setup, history: History::new(), prepared: None })
     }
 
     /// Returns the space.
@@ -76,7 +79,25 @@ impl Engine {
     pub fn restart(&mut self, name: &str, setup: Setup) -> Result<()> {
         self.strategy = strategy(name, &setup)?;
         self.setup = setup;
+        self.prepared = None;
         Ok(())
+    }
+
+    /// Works out what the next ask answers, unless something changes before it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as of [`Strategy::ask`].
+    pub fn prepare(&mut self) -> Result<()> {
+        if !self.is_prepared() {
+            self.prepared = None;
+            self.prepared = Some((self.history.version(), self.strategy.ask(&self.history)?));
+        }
+        Ok(())
+    }
+
+    /// Says whether the next ask costs nothing.
+    pub fn is_prepared(&self) -> bool {
+        self.prepared.as_ref().is_some_and(|(version, _)| *version == self.history.version())
     }
 
     /// Asks for what to train next and takes it as begun; `Err` holds why there is nothing: [`Proposal::Wait`] or
@@ -85,7 +106,11 @@ impl Engine {
     /// # Errors
     /// [`Error::Invalid`] as of [`Strategy::ask`].
     pub fn ask(&mut self) -> Result<std::result::Result<Asked, Proposal>> {
-        match self.strategy.ask(&self.history)? {
+        let proposal = match self.prepared.take() {
+            Some((version, proposal)) if version == self.history.version() => proposal,
+            _ => self.strategy.ask(&self.history)?,
+        };
+        match proposal {
             Proposal::New { params, epochs, from } => {
                 let number = self.history.next_number();
                 let mut past = Past::new(number, params.clone(), PastState::Pending);

@@ -91,6 +91,11 @@ impl History {
         self.id
     }
 
+    /// Returns what no other state of any history of this process has.
+    pub(crate) fn version(&self) -> (u64, usize) {
+        (self.id, self.changes.len())
+    }
+
     /// Returns the trials numbered `number` and above.
     pub fn since(&self, number: u64) -> &[Past] {
         &self.trials[self.trials.partition_point(|past| past.number < number)..]

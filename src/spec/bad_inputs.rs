@@ -330,8 +330,8 @@ param_search_args:
         ("schedule: sync", "schedule: snyc", "did you mean `sync`?"),
         (
             "search_type: Random",
-            "search_type: SMBO",
-            "search_config.search_type: `SMBO` is not available",
+            "search_type: SMBO, search_config: {base_estimator: tree}",
+            "surrogate \"tree\" is not rf, et, gbrt or gp",
         ),
         ("search_type: Random", "search_type: PBT", "the key `search_config` is missing"),
         ("search_type: Random", "search_type: Randm", "did you mean `Random`?"),

@@ -14,16 +14,31 @@ use std::collections::BTreeMap;
 /// The seed the toolbox uses when nobody configured one.
 const SEED: u64 = 42;
 
-/// The search types of the toolbox, and our strategy for each we have.
-const TYPES: [(&str, Option<&str>); 8] = [
-    ("Random", Some("random")),
-    ("Grid", Some("grid")),
-    ("SMBO", None),
-    ("Nevergrad", None),
-    ("Coordinate", None),
-    ("Halving", Some("halving")),
-    ("Hyperband", Some("hyperband")),
-    ("PBT", Some("pbt")),
+/// The search types of the toolbox, and our strategy for each.
+const TYPES: [(&str, &str); 8] = [
+    ("Random", "random"),
+    ("Grid", "grid"),
+    ("SMBO", "smbo"),
+    ("Nevergrad", "evolution"),
+    ("Coordinate", "coordinate"),
+    ("Halving", "halving"),
+    ("Hyperband", "hyperband"),
+    ("PBT", "pbt"),
+];
+
+/// Optimizers of Nevergrad, and our strategy for each; `evolution` for all others.
+const OPTIMIZERS: [(&str, &str); 11] = [
+    ("CMA", "cmaes"),
+    ("DiagonalCMA", "cmaes"),
+    ("FCMA", "cmaes"),
+    ("DE", "de"),
+    ("TwoPointsDE", "de"),
+    ("LhsDE", "de"),
+    ("PSO", "pso"),
+    ("RealSpacePSO", "pso"),
+    ("OnePlusOne", "one_plus_one"),
+    ("NGOpt", "evolution"),
+    ("RandomSearch", "random"),
 ];
 
 /// Fills the parts of a plan that a search decides.
@@ -62,14 +77,12 @@ pub fn search(
     plan.workers = resources.count("max_running_jobs", 1, 10_000)?;
     check_run_count(&resources, trials.unwrap_or(1), plan.seeds.len())?;
 
-    if let Some(settings) = config.block("search_config")?.filter(|_| trains.is_none()) {
-        for key in settings.map().keys() {
-            let path = settings.path(key);
-            warnings.push(format!("key `{path}` has no effect with the strategy `{strategy}`"));
-        }
-    }
+    let (strategy, own) = match config.block("search_config")?.filter(|_| trains.is_none()) {
+        Some(settings) => settings_of(&settings, strategy, warnings)?,
+        None => (strategy, Map::new()),
+    };
     let params = need_block(&config, "search_params")?;
-    let space = translate(&params, strategy == "grid", warnings)?;
+    let space = translate(&params, matches!(strategy, "grid" | "coordinate"), warnings)?;
     let mut targets = targets(&params, &space, base)?;
     let has_section = base.get("train_config").is_some_and(Value::is_object);
     let section = if has_section { "train_config/" } else { "" };
@@ -84,7 +97,7 @@ pub fn search(
     }
     configs::check_targets(&params, base, &targets)?;
     let (epochs, settings) =
-        trains.map_or((None, Map::new()), |(epochs, settings)| (Some(epochs), settings));
+        trains.map_or((None, own), |(epochs, settings)| (Some(epochs), settings));
     let search = Search {
         constraints: Vec::new(),
         strategy: strategy.into(),
@@ -100,7 +113,7 @@ pub fn search(
         epoch_budget: None,
         stop: None,
     };
-    if epochs.is_some() {
+    if epochs.is_some() || !matches!(strategy, "random" | "grid") {
         own::check_search(&config, "search_config", &search, plan.objectives.len())?;
     }
     plan.search = Some(search);
@@ -178,16 +191,49 @@ fn training(
 fn strategy(config: &Block) -> Result<&'static str> {
     let name = config.text("search_type")?.unwrap_or("Grid");
     match TYPES.iter().find(|(known, _)| *known == name) {
-        Some((_, Some(strategy))) => Ok(strategy),
-        Some((_, None)) => {
-            let error = config.error("search_type", format!("`{name}` is not available"));
-            Err(error.with_hint("available: `Random`, `Grid`, `Halving`, `Hyperband`, `PBT`"))
-        }
+        Some((_, strategy)) => Ok(strategy),
         None => {
             let known: Vec<&str> = TYPES.iter().map(|(known, _)| *known).collect();
             Err(config.unknown_value("search_type", "search type", name, &known))
         }
     }
+}
+
+/// Returns the strategy that the settings of a search without epochs ask for, and those it takes.
+fn settings_of(
+    block: &Block,
+    strategy: &'static str,
+    warnings: &mut Vec<String>,
+) -> Result<(&'static str, Map<String, Value>)> {
+    let known: &[&str] = match strategy {
+        "smbo" => &["base_estimator", "acq_function", "n_initial_points"],
+        "coordinate" => &["order", "defaults"],
+        _ => &[],
+    };
+    let mut chosen = strategy;
+    if strategy == "evolution"
+        && let Some(name) = block.text("optimizer")?
+    {
+        match OPTIMIZERS.iter().find(|(known, _)| *known == name) {
+            Some((_, ours)) => chosen = ours,
+            None => warnings.push(format!(
+                "key `{}`: the optimizer `{name}` is not known, `evolution` chooses one",
+                block.path("optimizer")
+            )),
+        }
+    }
+    // How many trials there are, and how many at once, is said under `search_resources`.
+    let idle = ["budget_size", "num_workers"];
+    for key in block.map().keys().map(String::as_str) {
+        let of_nevergrad = strategy == "evolution" && (key == "optimizer" || idle.contains(&key));
+        if !known.contains(&key) && !of_nevergrad {
+            let path = block.path(key);
+            warnings.push(format!("key `{path}` has no effect with the strategy `{chosen}`"));
+        }
+    }
+    let mut settings = block.map().clone();
+    settings.retain(|key, value| known.contains(&key.as_str()) && !value.is_null());
+    Ok((chosen, settings))
 }
 
 fn logging(block: &Block, plan: &mut Plan, warnings: &mut Vec<String>) -> Result<()> {

@@ -41,6 +41,15 @@ pub enum Told {
     Pruned,
 }
 
+/// Works out what the next ask answers, where that takes long: before the file is locked for it.
+///
+/// # Errors
+/// As of [`ask`].
+pub fn prepare(tx: &ReadTx<'_>, memory: &mut Memory, study: StudyId) -> Result<()> {
+    let is_asked = stand(tx, study)?.state == "open" && points_to_try(tx, study, 1)?.is_empty();
+    if is_asked { memory.prepare(tx, study) } else { Ok(()) }
+}
+
 /// Asks a study for up to `n` trials and writes them down as at work; nobody else is told.
 ///
 /// Several processes may ask at once: each trial is proposed once, knowing all before it.

@@ -8,6 +8,7 @@
 //! anew, so that strategies which count see no holes.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -20,6 +21,9 @@ use crate::search::strategy::{EXTERNAL, Origin, Proposal, WITH_EPOCHS};
 use crate::store::{ReadTx, Store, WriteTx};
 
 use super::log::{self, Change, Log, Made, Row, What};
+
+/// A proposal that takes longer is worked out before the file is locked, where that can be.
+const SLOW: Duration = Duration::from_millis(2);
 
 /// The searches of one file, in memory.
 #[derive(Default)]
@@ -44,6 +48,20 @@ impl Memory {
             None => Search::open(log::read(tx, study, 0, 0)?, i64::MAX)?,
         };
         Ok(self.searches.entry(study).insert_entry(search).into_mut())
+    }
+
+    /// Works out what a study's next ask answers. Should the file change before it, the answer is worked out anew there:
+    /// this saves others a wait for the lock and changes no proposal.
+    ///
+    /// # Errors
+    /// As of [`Memory::search`]; [`Error::Invalid`] when the strategy cannot propose.
+    pub fn prepare(&mut self, tx: &ReadTx<'_>, study: StudyId) -> Result<()> {
+        self.search(tx, study)?.prepare()
+    }
+
+    /// Says whether proposals take long, as far as is known.
+    pub fn is_slow(&self) -> bool {
+        self.searches.is_empty() || self.searches.values().any(|search| search.slow)
     }
 
     /// Forgets what was learnt in a transaction that did not come to its end.
@@ -98,6 +116,8 @@ pub struct Search {
     /// The history with what trials at work have said so far, for stoppers: strategies never see that.
     at_work: History,
     followed: Cursor,
+    /// The last proposal took long: no part of what is proposed.
+    slow: bool,
 }
 
 /// What a strategy wants.
@@ -165,6 +185,7 @@ impl Search {
             spoilt: false,
             at_work: History::new(),
             followed: Cursor::default(),
+            slow: true,
         };
         for (at, row) in inside.into_iter().enumerate() {
             let past = search.past_of(at as u64, row);
@@ -249,6 +270,16 @@ impl Search {
         Ok(())
     }
 
+    fn prepare(&mut self) -> Result<()> {
+        if self.is_spent() || self.engine.is_prepared() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        self.engine.prepare()?;
+        self.slow = start.elapsed() > SLOW;
+        Ok(())
+    }
+
     /// Asks the strategy, and takes the trial as begun. The caller writes it, or forgets this search.
     ///
     /// # Errors
@@ -258,7 +289,12 @@ impl Search {
         if self.is_spent() {
             return Ok(Err(Nothing::Exhausted));
         }
-        match self.engine.ask()? {
+        let (start, is_prepared) = (Instant::now(), self.engine.is_prepared());
+        let answer = self.engine.ask()?;
+        if !is_prepared {
+            self.slow = start.elapsed() > SLOW;
+        }
+        match answer {
             Ok(asked) if asked.resumed => {
                 let at = usize::try_from(asked.number).ok();
                 let number = at.and_then(|at| self.numbers.get(at)).copied();

@@ -14,7 +14,7 @@ pub mod outside;
 mod read;
 mod replay;
 
-pub use ask::{Answer, Told, ask, points_to_try, tell, write_trial};
+pub use ask::{Answer, Told, ask, points_to_try, prepare, tell, write_trial};
 pub use edit::{Added, Point, add, extend, pause, refine, resume, set_space, warm_start};
 pub use exchange::{optuna, peer};
 pub(crate) use log::number;

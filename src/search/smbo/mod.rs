@@ -40,6 +40,8 @@ use crate::{Error, Result};
 /// Trials that the model holds at most: half of them the best, the rest the newest.
 const ROWS_MAX: usize = 500;
 const TREES: usize = 30;
+/// Trials before the model.
+const STARTUP: u64 = 10;
 /// Points of mle-hyperopt to begin with, at most.
 const FIRST_MAX: u64 = 10_000;
 /// Streams of an ask, by attempt.
@@ -126,7 +128,7 @@ pub fn smbo(setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
         },
     };
     let space = setup.space.clone();
-    let startup = startup(settings)?.unwrap_or(10);
+    let startup = startup(settings)?.unwrap_or(STARTUP);
     let first = match compat::wanted("smbo", settings)? {
         true => compat::initial_points(&space, setup.seed, startup.min(FIRST_MAX)),
         false => Vec::new(),
@@ -154,10 +156,32 @@ fn startup(settings: &Map<String, Value>) -> Result<Option<u64>> {
     )?))
 }
 
-/// Returns the strategy `gp` with what it knows of the settings.
+/// Returns the strategy `gp` with what it knows of the settings, after the points of mle-hyperopt where those are wanted.
 fn gp(setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
-    let startup = startup(&setup.settings)?.map(|startup| ("startup".to_owned(), startup.into()));
-    strategy("gp", &Setup { settings: startup.into_iter().collect(), ..setup.clone() })
+    let startup = startup(&setup.settings)?;
+    let own = startup.map(|startup| ("startup".to_owned(), startup.into()));
+    let gp = strategy("gp", &Setup { settings: own.into_iter().collect(), ..setup.clone() })?;
+    if !compat::wanted("smbo", &setup.settings)? {
+        return Ok(gp);
+    }
+    let count = startup.unwrap_or(STARTUP).min(FIRST_MAX);
+    Ok(Box::new(Begun { first: compat::initial_points(&setup.space, setup.seed, count), then: gp }))
+}
+
+/// Points to begin with, and a strategy for all others.
+struct Begun {
+    first: Vec<Map<String, Value>>,
+    then: Box<dyn Strategy + Send>,
+}
+
+impl Strategy for Begun {
+    fn ask(&mut self, history: &History) -> Result<Proposal> {
+        let at = usize::try_from(history.next_number()).ok();
+        match at.and_then(|at| self.first.get(at)) {
+            Some(point) => Ok(Some(point.clone()).into()),
+            None => self.then.ask(history),
+        }
+    }
 }
 
 fn refuse(why: String) -> Error {
