@@ -3,7 +3,7 @@
 The programs are those of the Rust package, so that `mle` starts in two milliseconds and workers stay small. With
 `MLE_NO_PROGRAMS=1` the wheel has the Python module alone.
 
-`MLE_MANYLINUX=2_17` makes the wheel to be given away: module and programs are linked with zig (the packages `ziglang` and
+`MLE_MANYLINUX=2_31` makes the wheel to be given away: module and programs are linked with zig (the packages `ziglang` and
 `cargo-zigbuild`) against the C library of that version, and need nothing newer; maturin checks the module and tags the
 wheel, and the programs are checked here.
 """
@@ -22,10 +22,10 @@ HERE = Path(__file__).resolve().parent.parent
 PROGRAMS = ["mle", "mle-worker", "mle-scheduler", "mle-searcher", "mle-reporter"]
 
 
-#: The oldest C library the wheel is for, such as "2_17"; none: that of this machine.
+#: The oldest C library the wheel is for, such as "2_31" (`gettid` came with 2.30); none: that of this machine.
 MANYLINUX = os.environ.get("MLE_MANYLINUX", "")
 if MANYLINUX and not re.fullmatch(r"2_[0-9]+", MANYLINUX):
-    raise SystemExit(f"MLE_MANYLINUX={MANYLINUX}: a version of glibc such as 2_17 is wanted")
+    raise SystemExit(f"MLE_MANYLINUX={MANYLINUX}: a version of glibc such as 2_31 is wanted")
 
 
 def _profile() -> str:
