@@ -54,6 +54,15 @@ UNION ALL
 SELECT id FROM experiment WHERE ended_at_ms IS NOT NULL AND name = :name AND (:deleted OR deleted_at_ms IS NULL)
 ORDER BY id DESC LIMIT 1;
 
+-- name: latest_deleted_by_name
+-- Unless the one found by that word is not called so: then it was an id.
+SELECT id FROM experiment WHERE ended_at_ms IS NULL AND name = :name AND +deleted_at_ms IS NOT NULL
+    AND EXISTS (SELECT 1 FROM experiment f WHERE f.id = :id AND f.name = :name)
+UNION ALL
+SELECT id FROM experiment WHERE ended_at_ms IS NOT NULL AND name = :name AND deleted_at_ms IS NOT NULL
+    AND EXISTS (SELECT 1 FROM experiment f WHERE f.id = :id AND f.name = :name)
+ORDER BY id DESC LIMIT 1;
+
 -- name: experiments_by_uid
 SELECT id FROM experiment
 WHERE ended_at_ms IS NULL AND uid >= :from AND uid < :until AND (:deleted OR deleted_at_ms IS NULL)

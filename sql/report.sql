@@ -1,19 +1,24 @@
 -- What reports and leaderboards show of one experiment.
 
 -- name: best_configs_when_small_is_good
--- Configs with a value, the best first. Read along an index, so that the first ten cost the same among any number.
-SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params,
+-- Configs with a value of which so many seeds ended, the best first. Read along an index, so that the first ten cost the
+-- same among any number.
+SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params, s.n + s.failed + s.late AS ended,
        (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name
 FROM score s CROSS JOIN config c ON c.id = s.config_id
-WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL
+WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL AND s.n + s.failed + s.late BETWEEN :least AND :most
 ORDER BY s.mean LIMIT :limit;
 
 -- name: best_configs_when_large_is_good
-SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params,
+SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params, s.n + s.failed + s.late AS ended,
        (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name
 FROM score s CROSS JOIN config c ON c.id = s.config_id
-WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL
+WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL AND s.n + s.failed + s.late BETWEEN :least AND :most
 ORDER BY s.mean DESC LIMIT :limit;
+
+-- name: seeds_of_plan
+-- How many seeds each config is to have; none where nothing was planned.
+SELECT coalesce(json_array_length(plan, '$.seeds'), 0) FROM experiment WHERE id = :experiment_id;
 
 -- name: failed_configs
 -- Configs without a value, whose runs failed, with a reason.

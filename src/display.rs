@@ -124,6 +124,31 @@ pub fn params_short(params: &Map<String, Value>) -> String {
     pairs.collect::<Vec<_>>().join(" ")
 }
 
+/// Returns a command, or a JSON array of words, with numbers of many digits as [`number`] shows them: for tables.
+pub fn command_short(command: &str) -> String {
+    let is_digit = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
+    let mut out = String::with_capacity(command.len());
+    let mut rest = command;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit() || c == '-') {
+        out.push_str(&rest[..start]);
+        let word = &rest[start..];
+        let end = word.find(|c| !is_digit(c)).unwrap_or(word.len());
+        // What is in a path or a name stays as it is.
+        let stands_alone = |c: Option<char>| c.is_none_or(|c| " =,:'\"[](){}".contains(c));
+        let is_word =
+            stands_alone(out.chars().next_back()) && stands_alone(word[end..].chars().next());
+        let long = word[..end].contains('.')
+            && word[..end].chars().filter(char::is_ascii_digit).count() > 6;
+        match word[..end].parse::<f64>() {
+            Ok(value) if is_word && long => out.push_str(&number(value)),
+            _ => out.push_str(&word[..end]),
+        }
+        rest = &word[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Returns the values of nested parameters by their dotted path, in order.
 pub fn leaves(params: &Map<String, Value>) -> Vec<(String, &Value)> {
     fn walk<'a>(prefix: &str, map: &'a Map<String, Value>, out: &mut Vec<(String, &'a Value)>) {
@@ -225,6 +250,27 @@ mod tests {
         assert_eq!(json(&SqlValue::Real(f64::NEG_INFINITY)), Value::from("-inf"));
         assert_eq!(json(&SqlValue::Real(f64::NAN)), Value::Null);
         assert_eq!(size(1_300_000), "1.2 MiB");
+    }
+
+    #[test]
+    fn commands_have_short_numbers() {
+        for (command, short) in [
+            (
+                "python3 t.py --lr 0.010000000000000004 --n 12345678",
+                "python3 t.py --lr 0.01 --n 12345678",
+            ),
+            ("[\"t.py\",\"--lr=-1.2345678e-7\"]", "[\"t.py\",\"--lr=-1.2346e-7\"]"),
+            (
+                "run-20261126.1.2 v1.23456789x ñ0.123456789",
+                "run-20261126.1.2 v1.23456789x ñ0.123456789",
+            ),
+            ("cat out/0.123456789 0.123456789/x", "cat out/0.123456789 0.123456789/x"),
+            ("a -- - 1.5 0.5", "a -- - 1.5 0.5"),
+            ("0.30000000000000004", "0.3"),
+            ("", ""),
+        ] {
+            assert_eq!(command_short(command), short);
+        }
     }
 
     #[test]

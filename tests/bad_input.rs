@@ -222,6 +222,14 @@ fn a_bad_command_line_changes_nothing() {
                 3,
                 "no file none.db",
             ),
+            (
+                &[("t.py", "x = 1\n")],
+                &["run", "t.py"],
+                2,
+                "mle run: t.py: is a script, not a spec\nhint: did you mean: mle run -- python3 t.py\n",
+            ),
+            (&[], &["run", "python3", "t.py"], 2, "hint: did you mean: mle run -- python3 t.py\n"),
+            (&[], &["run"], 2, "mle run: there is nothing to run"),
             (&[], &["run", "--db", "none/x.db", "--", "true"], 3, "none: No such file"),
             (&[], &["queue", "add", "--db", "none/x.db", "--", "true"], 3, "none: No such file"),
         ],
@@ -240,6 +248,7 @@ fn a_bad_command_line_changes_nothing() {
             (&[], &["cancel", "4", "1"], 2, "job 1 is succeeded already"),
             (&[], &["retry", "1"], 2, "only a failed or cancelled job can be retried"),
             (&[], &["retry", "4"], 2, "job 4 is queued"),
+            (&[], &["cancel", "good"], 2, "an experiment is named with -e, as in `-e good`"),
             (&[], &["cancel", "--experiment", "none"], 3, "there is no experiment none"),
             (&[], &["status", "none"], 3, "there is no experiment none"),
             (&[], &["leaderboard", "none"], 3, "there is no experiment none"),
@@ -479,6 +488,9 @@ fn a_metric_that_is_never_logged_fails_its_run() {
         rows,
         ["failed|its job succeeded and never logged the metric \"loss\"; it logged nothing"]
     );
+    lab.write("t.yaml", "command: [echo, '::mle {\"loss\": \"low\"}']\nmetric: loss\n");
+    let told = "logged the metric \"loss\" as text only, not as a number";
+    lab.mle(&["run", "t.yaml"]).fails(1, told);
 }
 
 const HOSTILE: [&str; 8] = [

@@ -16,6 +16,7 @@ fn a_paused_experiment_is_not_begun_again_unasked() {
     assert_eq!(lab.child(running).wait().unwrap().code(), Some(130));
     let count = "SELECT count(*) FROM experiments";
     let told = lab.mle(&["run", "s.yaml"]).fails(2, "experiment 1 slow is paused in slow.db");
+    assert!(told.starts_with("mle run: experiment 1 slow"), "{told}");
     assert!(told.contains("--resume` goes on with it;") && told.contains("--new"), "{told}");
     // Of a changed spec it is said that the stored one goes on.
     lab.write("s.yaml", SPEC.replace("workers: 1", "workers: 2"));

@@ -80,7 +80,22 @@ fn a_run_that_was_killed_leaves_no_folder_and_goes_on_without_a_try_lost() {
     assert_eq!(temporary(), 2);
     lab.signal(run, libc::SIGKILL);
     wait_until("its folder to go", || temporary() == 1);
+    // What it committed stands in the log beside the file, which the next program to look at it merges.
+    assert!(lab.path("s.db-wal").exists());
+    lab.mle(&["copy", "copy.db", "--db", "s.db"]).ok();
+    assert!(!lab.path("s.db-wal").exists());
+    lab.mle(&["copy", "copy.db", "--db", "s.db"]).fails(2, "copy.db: is there already");
+    let all =
+        "SELECT e.id, (SELECT count(*) FROM events), (SELECT attempt FROM jobs) FROM experiments e";
+    assert_eq!(lab.sql("copy.db", all), lab.sql("s.db", all));
+    let status = lab.mle(&["status", "--db", "s.db"]).ok();
+    assert!(status.contains("nobody is at work on experiment 1;"), "{status}");
+    assert!(status.contains(" run --resume --db s.db\n"), "{status}");
+    lab.mle(&["resume", "s", "--db", "s.db"]).fails(2, "`mle run --resume --db s.db` does go on");
     lab.mle(&["run", "--db", "s.db", "--resume"]).ok();
+    assert!(!lab.mle(&["status", "--db", "s.db"]).ok().contains("nobody is at work on"));
+    // Also of the copy, which knows no better than that it was at work.
+    lab.mle(&["run", "--db", "copy.db", "--resume"]).ok();
     assert_eq!(lab.sql("s.db", "SELECT state, attempt FROM jobs"), ["succeeded|2"]);
 }
 

@@ -125,7 +125,7 @@ echo "::mle {\"step\": 1, \"acc\": $lr}"
 fn commands_of_one_name_are_compared() {
     let lab = Lab::new();
     lab.write("train.sh", TRAIN);
-    let run = ["run", "--db", "x.db", "--metric", "acc", "--goal", "maximise", "--"];
+    let run = ["run", "--db", "x.db", "--metric", "acc:maximise", "--"];
     for line in ["--lr 0.1 --seed 1", "--lr 0.1 --seed 2", "--lr 0.25 --seed 1", "--lr 0.9"] {
         let words: Vec<&str> = line.split(' ').collect();
         let said = lab.mle(&[&run[..], &["sh", "train.sh"], &words].concat());
@@ -151,6 +151,7 @@ fn commands_of_one_name_are_compared() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].contains("lr") && lines[0].contains("acc"), "{text}");
     assert!(lines[2].trim_start().starts_with("1  experiment 3  0.25"), "{text}");
+    assert!(lines[2].contains(" —  ") && lines[3].contains("[0.1, 0.1]"), "{text}");
     assert!(lines[4].contains("failed") && lines[4].contains("diverged"), "{text}");
     let none = lab.mle(&["leaderboard", "5", "--db", "x.db"]).ok();
     assert!(none.contains("--metric NAME"), "{none}");

@@ -60,9 +60,12 @@ fn a_study_is_asked_and_told_to_its_end() {
     lab.mle(&["tell", "toy", "0", "value=1"]).fails(2, "it is failed");
     lab.mle(&["tell", "toy", "2", "loss=1"]).fails(2, "loss: is no objective of the study");
     lab.mle(&["tell", "toy", "2", "value=x"]).fails(2, "\"x\" is no number");
+    lab.mle(&["tell", "toy", "2"]).fails(2, "NAME=NUMBER");
     lab.mle(&["tell", "toy", "9", "value=1"]).fails(3, "there is no trial 9");
     lab.mle(&["tell", "nobody", "9", "value=1"]).fails(3, "there is no study \"nobody\"");
-    tell(&lab, "toy", &first[2]);
+    let value = value(&first[2]["params"]).to_string();
+    lab.mle(&["tell", "toy", "2", "--curve", &format!("9,8,{value}")]).ok();
+    assert_eq!(lab.sql("s.db", "SELECT value FROM trials WHERE number = 2"), [value]);
     run(&lab, "toy", 4);
     let last = lab.mle(&["ask", "toy", "-n", "9", "--json"]).ok();
     let last = parse(&last);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::lab::Lab;
 
-const VERBS: [&[&str]; 60] = [
+const VERBS: [&[&str]; 61] = [
     &["run"],
     &["status"],
     &["leaderboard"],
@@ -61,6 +61,7 @@ const VERBS: [&[&str]; 60] = [
     &["worker"],
     &["scheduler"],
     &["searcher"],
+    &["copy"],
     &["doctor"],
     &["completions"],
     &["man"],

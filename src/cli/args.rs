@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::output::{Output, note, sanitize};
 use super::{
-    artifact, ask, doctor, hand_over, jobs, leaderboard, log, logs, programs, protocol, report,
-    run, sql, status, study, toolbox,
+    artifact, ask, copy, doctor, hand_over, jobs, leaderboard, log, logs, programs, protocol,
+    report, run, sql, status, study, toolbox,
 };
 use crate::error::{Error, Result, exit};
 use crate::process;
@@ -107,6 +107,7 @@ verbs! {
     Worker(programs::WorkerArgs),
     Scheduler(programs::SchedulerArgs),
     Searcher(programs::SearcherArgs),
+    Copy(copy::CopyArgs),
     Doctor(doctor::DoctorArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -179,10 +180,15 @@ pub fn main(program: Program) -> ExitCode {
         Program::Mle => toolbox::rewrite(std::env::args_os()),
         _ => std::env::args_os().collect(),
     };
-    let matches = match command_for(program).try_get_matches_from(words) {
+    let matches = match command_for(program).try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) => {
             let printed = error.print();
+            let is_run =
+                program == Program::Mle && error.kind() == clap::error::ErrorKind::UnknownArgument;
+            if let Some(command) = is_run.then(|| run::meant_command(&words)).flatten() {
+                note(&format!("hint: did you mean: mle run -- {}", sanitize(&command)));
+            }
             return ExitCode::from(match printed {
                 _ if error.use_stderr() => exit::USAGE,
                 Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => exit::SYSTEM,
@@ -213,7 +219,10 @@ fn complain(matches: &clap::ArgMatches, program: Program, error: &Error, json: b
         let value = serde_json::json!({ "error": error.to_string(), "hint": error.hint(), "code": error.exit_code() });
         return note(&value.to_string());
     }
-    note(&format!("{name}: {}", sanitize(&error.to_string())));
+    // What is wrong with the whole of a verb begins with its name already.
+    let text = error.to_string();
+    let text = text.strip_prefix(&format!("{name}: ")).unwrap_or(&text);
+    note(&format!("{name}: {}", sanitize(text)));
     if let Some(hint) = error.hint() {
         note(&format!("hint: {}", sanitize(&hint)));
     }
@@ -294,6 +303,7 @@ fn dispatch(mle: Mle, output: &Output) -> Result<()> {
                 Verb::Param(args) => log::param(args, output, &db),
                 Verb::Worker(args) => programs::worker(args, output, &db),
                 Verb::Scheduler(args) => programs::scheduler(args, &db),
+                Verb::Copy(args) => copy::run(args, output, &db),
                 Verb::Doctor(args) => doctor::run(args, output, &db),
                 Verb::Run(_)
                 | Verb::Completions(_)

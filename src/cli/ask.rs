@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::output::{Output, note, sanitize};
 use crate::display;
 use crate::error::{Error, Result};
-use crate::protocol::{self, Goal};
+use crate::protocol::{self, Aggregate, Goal, Objective, ValueFrom};
 use crate::store::{Open, Store};
 use crate::study::{self, Answer, Memory, Nothing, Told, Wanted};
 
@@ -33,13 +33,14 @@ pub struct AskArgs {
 
 /// Tell a study how a trial ended
 ///
-/// With a value for each objective, by its name or, where there is one, as `value`; or with --failed or --pruned. A trial
-/// ends once: telling it again changes nothing and ends with code 2.
+/// With a value for each objective, by its name or, where there is one, as `value`; or with --failed or --pruned. With
+/// --curve alone the value is the curve's last one (of a race over seeds, their mean). A trial ends once: telling it again
+/// changes nothing and ends with code 2.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mle tell toy 0 value=0.3
   mle tell toy 1 loss=0.3 latency=12
-  mle tell toy 2 value=0.5 --curve 0.9,0.7,0.5
+  mle tell toy 2 --curve 0.9,0.7,0.5
   mle tell toy 3 --failed")]
 pub struct TellArgs {
     /// Id, name or uid of the study's experiment
@@ -49,7 +50,7 @@ pub struct TellArgs {
     #[arg(value_name = "TRIAL")]
     trial: u64,
     /// The objectives
-    #[arg(value_name = "NAME=NUMBER", required_unless_present_any = ["failed", "pruned"])]
+    #[arg(value_name = "NAME=NUMBER", required_unless_present_any = ["failed", "pruned", "curve"])]
     values: Vec<String>,
     /// The first objective after each epoch so far
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', allow_hyphen_values = true)]
@@ -131,7 +132,13 @@ pub fn tell(args: &TellArgs, output: &Output, db: &Path) -> Result<()> {
             (_, true) => Told::Pruned,
             _ => {
                 let experiment = study::experiment(tx, study)?;
-                Told::Complete(values(&args.values, &study::objectives(tx, experiment)?)?)
+                let objectives = study::objectives(tx, experiment)?;
+                Told::Complete(if args.values.is_empty() {
+                    let races = study::summary(tx, study)?.strategy == "racing";
+                    vec![value_of_curve(&curve, &protocol::objectives(tx, experiment)?, races)?]
+                } else {
+                    values(&args.values, &objectives)?
+                })
             }
         };
         study::tell(tx, study, args.trial, &told, &curve, &who)
@@ -143,6 +150,38 @@ pub fn tell(args: &TellArgs, output: &Output, db: &Path) -> Result<()> {
     };
     let text = format!("trial {} is {state}", args.trial);
     output.done(&text, &json!({"number": args.trial, "state": state}))
+}
+
+/// Returns what a trial is worth of which only the curve is told: its last value, or the best or the mean one where the
+/// objective says so. Of a race over seeds, where it has a value for each seed, the mean.
+fn value_of_curve(curve: &[f64], objectives: &[Objective], races: bool) -> Result<f64> {
+    let objective = match objectives {
+        [] => None,
+        [one] => Some(one),
+        several => {
+            let names: Vec<&str> = several.iter().map(|it| it.metric.as_str()).collect();
+            return Err(Error::invalid("--curve", "is of the first objective alone")
+                .with_hint(format!("give a value for each of {}", names.join(", "))));
+        }
+    };
+    if races && objective.is_some_and(|it| it.aggregate != Aggregate::Mean) {
+        return Err(Error::invalid(
+            "--curve",
+            "alone is the mean of the seeds, and the study wants another value",
+        )
+        .with_hint("give the value too, as value=0.5"));
+    }
+    // NaN are left out, as in what a run is valued by.
+    let numbers = || curve.iter().copied().filter(|value| !value.is_nan());
+    let from = objective.map_or(ValueFrom::Last, |it| it.value_from);
+    let is_large_good = objective.is_some_and(|it| it.goal == Goal::Max);
+    Ok(match from {
+        _ if races => numbers().sum::<f64>() / numbers().count() as f64,
+        ValueFrom::Mean => numbers().sum::<f64>() / numbers().count() as f64,
+        ValueFrom::Last => curve.last().copied().unwrap_or(f64::NAN),
+        ValueFrom::Best if is_large_good => numbers().reduce(f64::max).unwrap_or(f64::NAN),
+        ValueFrom::Best => numbers().reduce(f64::min).unwrap_or(f64::NAN),
+    })
 }
 
 /// Reads `NAME=NUMBER` texts as one number for each objective, in the study's order.
@@ -174,4 +213,32 @@ pub(super) fn values(texts: &[String], objectives: &[(String, Goal)]) -> Result<
 pub(super) fn number(what: &str, text: &str) -> Result<f64> {
     study::number(&Value::from(text))
         .ok_or_else(|| Error::invalid(what, format!("\"{text}\" is no number")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_alone_has_the_value_that_the_objective_says() {
+        let objective = |from, goal| Objective {
+            metric: "m".into(),
+            goal,
+            value_from: from,
+            aggregate: Aggregate::Mean,
+        };
+        let curve = [0.9, 0.25, f64::NAN, 0.5];
+        let of = |from, goal| value_of_curve(&curve, &[objective(from, goal)], false).unwrap();
+        assert_eq!(of(ValueFrom::Last, Goal::Max), 0.5);
+        assert_eq!(of(ValueFrom::Best, Goal::Min), 0.25);
+        assert_eq!(of(ValueFrom::Best, Goal::Max), 0.9);
+        assert_eq!(of(ValueFrom::Mean, Goal::Min), 0.55);
+        assert!(value_of_curve(&curve[..3], &[], false).unwrap().is_nan());
+        let last = objective(ValueFrom::Last, Goal::Min);
+        assert_eq!(value_of_curve(&[1.0, 3.0], std::slice::from_ref(&last), true).unwrap(), 2.0);
+        let two = value_of_curve(&curve, &[last.clone(), last.clone()], false);
+        assert_eq!(two.unwrap_err().to_string(), "--curve: is of the first objective alone");
+        let median = Objective { aggregate: Aggregate::P50, ..last };
+        assert!(value_of_curve(&curve, &[median], true).is_err());
+    }
 }

@@ -17,11 +17,18 @@ use crate::store::{Open, SqlValue, Store, WriteTx};
 #[group(required = true, multiple = false)]
 pub struct Targets {
     /// Jobs, by number
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = job_number)]
     pub jobs: Vec<i64>,
     /// All of an experiment: its id, name, or the start of its uid
     #[arg(short, long, value_name = "EXPERIMENT")]
     pub experiment: Option<String>,
+}
+
+fn job_number(word: &str) -> std::result::Result<i64, String> {
+    word.parse().map_err(|_| {
+        let name = super::quote(word);
+        format!("no number of a job; an experiment is named with -e, as in `-e {name}`")
+    })
 }
 
 /// Stop jobs, or a whole experiment
@@ -239,18 +246,23 @@ pub fn pause(args: &PauseArgs, output: &Output, db: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`].
 pub fn resume(args: &ResumeArgs, output: &Output, db: &Path) -> Result<()> {
+    let path = super::quote(&db.display().to_string());
+    let go_on = format!("`mle run --resume --db {path}`");
     let id = change(db, &args.experiment, |tx, id| {
-        if protocol::state(tx, id)? != protocol::State::Paused {
-            return Err(Error::Conflict {
-                what: "experiment",
-                id: id.to_string(),
-                why: "is not paused".into(),
-            });
+        let state = protocol::state(tx, id)?;
+        if state != protocol::State::Paused {
+            let why = match state.is_end() {
+                true => format!("is not paused but {state}"),
+                false => format!(
+                    "is not paused but {state}; where nobody is at work on it, {go_on} does go on"
+                ),
+            };
+            return Err(Error::Conflict { what: "experiment", id: id.to_string(), why });
         }
         lifecycle::resume(tx, id, "cli")
     })?;
     output.done(
-        &format!("experiment {id} goes on as soon as workers are there: `mle run --resume`, or `mle worker`"),
+        &format!("experiment {id} goes on as soon as workers are there: {go_on}, or `mle worker --db {path}` beside mle-scheduler and mle-searcher"),
         &serde_json::json!({ "experiment": id, "state": "running" }),
     )
 }

@@ -13,9 +13,9 @@ use crate::report::{self, Failed, Place};
 
 /// Show the best configs of an experiment
 ///
-/// Configs are ordered by the mean of the first objective over their seeds. The interval is a 95 % bootstrap interval of
-/// that mean; it needs two seeds or more. Seeds that failed are told as
-/// 2/3, and configs of which all did come last. Of a single command, those of the same name
+/// Configs are ordered by the mean of the first objective over their seeds; those of which not all seeds have ended (1 of 3)
+/// come after the others. The interval is a 95 % bootstrap interval of that mean: one seed has none (—), and of two to five
+/// it is nearly that from the least to the largest. Seeds that failed are told as 2/3, and configs of which all did come last. Of a single command, those of the same name
 /// and metric are compared: each different command line is a config.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Example:
@@ -89,7 +89,7 @@ pub(super) fn print(
         }
     }
     let mut names = vec!["place", "name", metric, "95 %", "seeds"];
-    let has_interval = places.iter().any(|place| interval(place).is_some());
+    let has_interval = places.iter().any(|place| place.interval.is_some());
     let begin = |row: Vec<String>| {
         row.into_iter().enumerate().filter(|(at, _)| *at != 3 || has_interval).map(|(_, text)| text)
     };
@@ -142,22 +142,13 @@ pub(super) fn print(
     Ok(())
 }
 
-/// The interval of more seeds than one.
-fn interval(place: &Place) -> Option<String> {
-    let (low, high) = place.interval.filter(|_| place.seeds > 1)?;
-    Some(format!("[{}, {}]", number(low), number(high)))
-}
-
 fn row(place: &Place) -> Vec<String> {
     vec![
         place.place.to_string(),
         place.name.clone(),
         number(place.mean),
-        interval(place).unwrap_or_default(),
-        match place.failed {
-            0 => place.seeds.to_string(),
-            failed => format!("{}/{}", place.seeds, place.seeds + failed),
-        },
+        place.interval_text(),
+        place.seeds_text(),
     ]
 }
 
@@ -172,14 +163,14 @@ fn json_of(place: &Place) -> Value {
         "place": place.place, "config_id": place.config, "name": place.name, "mean": json_number(place.mean),
         "low95": maybe(place.interval.map(|it| it.0)), "high95": maybe(place.interval.map(|it| it.1)),
         "std": maybe(place.std), "iqm": maybe(place.iqm), "median": maybe(place.median),
-        "seeds": place.seeds, "failed": place.failed, "params": place.params, "error": null,
+        "seeds": place.seeds, "failed": place.failed, "complete": place.incomplete.is_none(), "params": place.params, "error": null,
     })
 }
 
 fn json_of_failed(failed: &Failed) -> Value {
     json!({
         "place": null, "config_id": failed.config, "name": failed.name, "mean": null, "low95": null, "high95": null,
-        "std": null, "iqm": null, "median": null, "seeds": 0, "failed": failed.failed, "params": failed.params,
+        "std": null, "iqm": null, "median": null, "seeds": 0, "failed": failed.failed, "complete": true, "params": failed.params,
         "error": failed.error,
     })
 }

@@ -3,6 +3,7 @@
 mod args;
 pub mod artifact;
 pub mod ask;
+pub mod copy;
 pub mod doctor;
 mod hand_over;
 mod input;

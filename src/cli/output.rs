@@ -243,7 +243,10 @@ fn columns(names: &[String], rows: &[Vec<String>]) -> Vec<Column> {
 /// A number, or what is made of numbers only, as an interval.
 fn is_number(text: &str) -> bool {
     text.parse::<f64>().is_ok()
-        || text.chars().all(|c| c.is_ascii_digit() || "+-.,/[]%… e–".contains(c))
+        || text
+            .replace(" of ", "/")
+            .chars()
+            .all(|c| c.is_ascii_digit() || "+-.,/[]%… e–—".contains(c))
 }
 
 /// Returns how wide each column can be; `None` when the terminal is too narrow for all of them.
@@ -310,20 +313,20 @@ pub fn object(names: &[String], row: &[SqlValue]) -> Value {
 
 /// Returns the columns of the terminal; `None` when the output goes elsewhere.
 pub fn terminal_width() -> Option<u16> {
-    let stdout = std::io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
+    std::io::stdout().is_terminal().then(|| terminal_width_of(libc::STDOUT_FILENO))
+}
+
+/// Returns the columns of the terminal behind a descriptor; 80 when it does not say.
+pub fn terminal_width_of(descriptor: i32) -> u16 {
     // SAFETY: an all-zero winsize is a valid value, and the kernel fills the struct it is given.
     let columns = unsafe {
         let mut size: libc::winsize = std::mem::zeroed();
-        (libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) == 0)
-            .then_some(size.ws_col)
+        (libc::ioctl(descriptor, libc::TIOCGWINSZ, &raw mut size) == 0).then_some(size.ws_col)
     };
     columns
         .filter(|columns| *columns > 0)
         .or_else(|| std::env::var("COLUMNS").ok()?.parse().ok())
-        .or(Some(80))
+        .unwrap_or(80)
 }
 
 fn print(bytes: &[u8]) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::display::{json_number, number, shorten};
 use crate::error::{Error, Result};
 use crate::id::{BlobId, ExperimentId};
 use crate::protocol::{self, Detail, Filter, Kind, State, Summary};
-use crate::store::{Open, Store, WriteTx};
+use crate::store::{Open, ReadTx, Store, WriteTx};
 
 /// List, show and annotate experiments
 ///
@@ -146,6 +146,14 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     }
 }
 
+/// Finds one that is there to see, and only without such a one a deleted one.
+fn find(tx: &ReadTx, word: &str) -> Result<ExperimentId> {
+    match protocol::find(tx, word) {
+        Err(Error::NotFound { .. }) => protocol::find_deleted_too(tx, word),
+        found => found,
+    }
+}
+
 /// Finds an experiment, changes it, and says so; all in one transaction.
 fn change(
     output: &Output,
@@ -157,10 +165,14 @@ fn change(
     let who = protocol::user_name();
     let mut store = Store::open(db, Open::Existing)?;
     let (id, changed) = store.write(|tx| {
-        let id = protocol::find_deleted_too(tx, word)?;
+        let id =
+            if done == "undeleted" { protocol::find_deleted(tx, word)? } else { find(tx, word)? };
         Ok((id, body(tx, id, &who)?))
     })?;
     let text = match changed {
+        true if done == "deleted" => {
+            format!("deleted experiment {id}; `mle protocol undelete {id}` brings it back")
+        }
         true => format!("{done} experiment {id}"),
         false => format!("experiment {id} was so already"),
     };
@@ -220,7 +232,7 @@ fn json_of(it: &Summary) -> Value {
 fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
     let (detail, part) = store.read(|tx| {
-        let id = protocol::find_deleted_too(tx, &args.experiment)?;
+        let id = find(tx, &args.experiment)?;
         let detail = protocol::show(tx, id)?;
         let bytes = |blob: Option<BlobId>, what: &'static str| match blob {
             Some(blob) => blob::bytes(tx, blob).map(Some),
@@ -331,6 +343,19 @@ mod tests {
         assert!(detail.summary.deleted_at_ms.is_some());
         let text = text_of(&detail, &PLAIN);
         assert!(text.contains("experiment 1 x\\u{1b}[2J (planned, deleted)"), "{text}");
+        // Of two with one name the one to see is deleted, and the deleted one comes back.
+        let name = || "x\u{1b}[2J".to_owned();
+        let second = experiment(&mut store, &name());
+        let deleted =
+            |id| store.read(|tx| protocol::show(tx, id)).unwrap().summary.deleted_at_ms.is_some();
+        go(What::Undelete { experiment: name() }).unwrap();
+        assert!(!deleted(id) && !deleted(second));
+        go(What::Delete { experiment: name() }).unwrap();
+        assert!(!deleted(id) && deleted(second));
+        go(What::Delete { experiment: name() }).unwrap();
+        assert!(deleted(id) && deleted(second));
+        go(What::Undelete { experiment: name() }).unwrap();
+        assert!(deleted(id) && !deleted(second));
         go(What::Undelete { experiment: x() }).unwrap();
         run(&Args { what: None }, &PLAIN, &db).unwrap();
         let gone = go(What::Delete { experiment: "y".into() });

@@ -5,7 +5,10 @@ use std::path::Path;
 use clap::Args;
 
 use crate::cli::output::Output;
+use crate::cli::{own_name, quote};
+use crate::display::command_short;
 use crate::error::Result;
+use crate::id::ExperimentId;
 use crate::process;
 use crate::protocol;
 use crate::store::SqlValue;
@@ -36,6 +39,8 @@ const JOBS: &str = "SELECT id, experiment, run_id AS run, state, attempt, round(
 const WORKERS: &str = "SELECT id, kind, host, pid, slots, seen_at, 'at work' AS state,
     (SELECT process_start FROM worker w WHERE w.id = workers.id) AS process_start
     FROM workers WHERE state = 'live' ORDER BY id LIMIT ?1";
+const OPEN: &str = "SELECT id FROM experiment WHERE ended_at_ms IS NULL AND deleted_at_ms IS NULL AND kind <> 'log'
+    AND (?1 IS NULL OR id = ?1) ORDER BY id DESC LIMIT 1";
 const FAILED: &str = "SELECT id, experiment, run_id AS run, attempt, error FROM jobs
     WHERE state = 'failed' AND (?1 IS NULL OR experiment_id = ?1) ORDER BY id DESC LIMIT 5";
 
@@ -64,14 +69,23 @@ pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
     store.read(|tx| {
         let id = args.experiment.as_ref().map(|word| protocol::find(tx, word)).transpose()?;
         if let Some(state) = &args.jobs {
-            let (names, rows) = tx.table(JOBS, rusqlite::params![id, args.limit, state])?;
+            let (names, mut rows) = tx.table(JOBS, rusqlite::params![id, args.limit, state])?;
+            if !output.json {
+                for cell in rows.iter_mut().filter_map(|row| row.last_mut()) {
+                    if let SqlValue::Text(command) = cell {
+                        *command = command_short(command);
+                    }
+                }
+            }
             return output.rows(&names, &rows);
         }
         let (names, rows) = tx.table(EXPERIMENTS, rusqlite::params![id, args.limit])?;
         if output.json {
             return output.rows(&names, &rows);
         }
-        if rows.is_empty() {
+        if let (true, Some(id)) = (rows.is_empty(), id) {
+            output.line(&format!("experiment {id} is deleted; `mle protocol undelete {id}` brings it back"))?;
+        } else if rows.is_empty() {
             output.line("no experiments yet; `mle run SPEC` makes one")?;
         } else {
             output.rows(&names, &rows)?;
@@ -86,10 +100,19 @@ pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
         let (mut names, mut rows) = tx.table(WORKERS, [args.limit])?;
         names.pop();
         rows.iter_mut().for_each(mark_gone);
+        let gone = SqlValue::Text("gone".into());
+        let is_left = rows.iter().all(|row| row.last() == Some(&gone));
         if rows.is_empty() {
             output.line("no program is at work on this file")?;
         } else {
             output.rows(&names, &rows)?;
+        }
+        if is_left && let Some(id) = tx.maybe(OPEN, [id], |row| row.get::<_, ExperimentId>(0))? {
+            let path = quote(&db.display().to_string());
+            let mle = own_name();
+            output.line(&format!(
+                "nobody is at work on experiment {id}; to go on with it:\n  {mle} run --resume --db {path}"
+            ))?;
         }
         let (names, rows) = tx.table(FAILED, [id])?;
         if !rows.is_empty() {

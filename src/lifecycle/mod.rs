@@ -205,10 +205,23 @@ fn after_job(tx: &WriteTx<'_>, over: &Over, who: &str) -> Result<()> {
                     let logged = metric::summary(tx, run)?;
                     let names: Vec<&str> =
                         logged.iter().take(8).map(|summary| summary.metric.as_str()).collect();
-                    let error = format!(
-                        "its job succeeded and never logged the metric {metric:?}; it logged {}",
-                        if names.is_empty() { "nothing".into() } else { names.join(", ") }
-                    );
+                    let as_what = logged.iter().find(|it| it.metric == metric).map(|it| it.kind);
+                    let error = match as_what {
+                        Some(metric::Kind::Text) => {
+                            format!(
+                                "its job succeeded and logged the metric {metric:?} as text only, not as a number"
+                            )
+                        }
+                        Some(metric::Kind::Vector) => {
+                            format!(
+                                "its job succeeded and logged the metric {metric:?} as an array only, not as a number"
+                            )
+                        }
+                        _ => format!(
+                            "its job succeeded and never logged the metric {metric:?}; it logged {}",
+                            if names.is_empty() { "nothing".into() } else { names.join(", ") }
+                        ),
+                    };
                     end(RunState::Failed, None, Some(&error))?;
                 }
             }

@@ -42,6 +42,8 @@ const SET_STATE: &str = named(include_str!("../../sql/protocol.sql"), "set_exper
 const SET_EXTRA: &str = named(include_str!("../../sql/protocol.sql"), "set_extra");
 const SET_DELETED: &str = named(include_str!("../../sql/protocol.sql"), "set_deleted");
 const BY_ID: &str = named(include_str!("../../sql/protocol.sql"), "experiment_by_id");
+const DELETED_BY_NAME: &str =
+    named(include_str!("../../sql/protocol.sql"), "latest_deleted_by_name");
 const BY_NAME: &str = named(include_str!("../../sql/protocol.sql"), "latest_by_name");
 const BY_UID: &str = named(include_str!("../../sql/protocol.sql"), "experiments_by_uid");
 const LATEST: &str = named(include_str!("../../sql/protocol.sql"), "latest_experiment");
@@ -334,6 +336,16 @@ pub fn find(tx: &ReadTx, word: &str) -> Result<ExperimentId> {
 /// As [`find`].
 pub fn find_deleted_too(tx: &ReadTx, word: &str) -> Result<ExperimentId> {
     find_among(tx, word, true)
+}
+
+/// As [`find_deleted_too`]; of several with the name the latest that is deleted.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_deleted(tx: &ReadTx, word: &str) -> Result<ExperimentId> {
+    let found = find_deleted_too(tx, word)?;
+    let by_name = named_params! {":id": found, ":name": word};
+    Ok(tx.maybe(DELETED_BY_NAME, by_name, |row| row.get(0))?.unwrap_or(found))
 }
 
 /// Returns the newest experiment, if there is one.

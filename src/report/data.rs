@@ -18,6 +18,7 @@ use crate::store::{ReadTx, Row, named_params};
 const TEXT: &str = include_str!("../../sql/report.sql");
 const BEST_SMALL: &str = named(TEXT, "best_configs_when_small_is_good");
 const BEST_LARGE: &str = named(TEXT, "best_configs_when_large_is_good");
+const SEEDS_OF_PLAN: &str = named(TEXT, "seeds_of_plan");
 const FAILED_CONFIGS: &str = named(TEXT, "failed_configs");
 const COUNT_FAILED: &str = named(TEXT, "count_failed_configs");
 const RUNS_OF_COMMANDS: &str = named(TEXT, "runs_of_commands");
@@ -53,7 +54,7 @@ pub struct Place {
     pub name: String,
     /// The mean over seeds.
     pub mean: f64,
-    /// The 95 % bootstrap interval of the mean.
+    /// The 95 % bootstrap interval of the mean; one seed has none.
     pub interval: Option<(f64, f64)>,
     /// The standard deviation over seeds (population).
     pub std: Option<f64>,
@@ -65,11 +66,43 @@ pub struct Place {
     pub seeds: i64,
     /// Seeds that ended without one.
     pub failed: i64,
+    /// Of how many seeds it is still to run some, or was not to any more: its mean may be that of a lucky one.
+    pub incomplete: Option<i64>,
     /// The config itself.
     pub params: Map<String, Value>,
 }
 
-/// Returns up to `limit` configs of an experiment that have a value, the best first.
+impl Place {
+    /// Returns what its value is of: `3`, `2/3` where one of three failed, `1 of 3` where two did not end.
+    pub fn seeds_text(&self) -> String {
+        match (self.incomplete, self.failed) {
+            (Some(planned), 0) => format!("{} of {planned}", self.seeds),
+            (Some(planned), failed) => format!("{} of {planned}, {failed} failed", self.seeds),
+            (None, 0) => self.seeds.to_string(),
+            (None, failed) => format!("{}/{}", self.seeds, self.seeds + failed),
+        }
+    }
+
+    /// Returns the interval as text, and a dash for the one seed that has none.
+    pub fn interval_text(&self) -> String {
+        match self.interval {
+            Some((low, high)) => format!("[{}, {}]", number(low), number(high)),
+            None => "—".into(),
+        }
+    }
+}
+
+/// Returns how many seeds each config of an experiment is to have; 0 where nothing was planned, as for logs.
+///
+/// # Errors
+/// [`crate::Error::NotFound`]; [`crate::Error::Sqlite`].
+pub fn seeds_of_plan(tx: &ReadTx, experiment: ExperimentId) -> Result<i64> {
+    tx.maybe(SEEDS_OF_PLAN, named_params! {":experiment_id": experiment}, |row| row.get(0))?
+        .ok_or_else(|| crate::Error::not_found("experiment", experiment))
+}
+
+/// Returns up to `limit` configs of an experiment that have a value, the best first; those of which not all seeds ended
+/// come after the others.
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
@@ -77,8 +110,18 @@ pub fn leaderboard(tx: &ReadTx, experiment: ExperimentId, limit: i64) -> Result<
     let objectives = protocol::objectives(tx, experiment)?;
     let is_large_good = objectives.first().is_some_and(|objective| objective.goal == Goal::Max);
     let statement = if is_large_good { BEST_LARGE } else { BEST_SMALL };
-    let params = named_params! {":experiment_id": experiment, ":limit": limit};
-    let mut places: Vec<Place> = tx.all(statement, params, place_of)?;
+    let seeds = seeds_of_plan(tx, experiment)?;
+    let read = |least: i64, most: i64, limit: i64| {
+        let params = named_params! {
+            ":experiment_id": experiment, ":limit": limit, ":least": least, ":most": most,
+        };
+        tx.all(statement, params, |row| place_of(row, seeds))
+    };
+    let mut places = read(seeds, i64::MAX, limit)?;
+    let rest = limit - i64::try_from(places.len()).unwrap_or(limit);
+    if seeds > 0 && rest > 0 {
+        places.extend(read(0, seeds - 1, rest)?);
+    }
     number_places(&mut places);
     Ok(places)
 }
@@ -178,12 +221,13 @@ pub fn commands(
             config,
             name,
             mean: score.mean,
-            interval: finite(score.low95).zip(finite(score.high95)),
+            interval: finite(score.low95).zip(finite(score.high95)).filter(|_| values.len() > 1),
             std: finite(score.std),
             iqm: finite(score.iqm),
             median: finite(score.median),
             seeds: i64::try_from(values.len()).unwrap_or(i64::MAX),
             failed: without,
+            incomplete: None,
             params,
         });
     }
@@ -195,28 +239,33 @@ pub fn commands(
     Ok((places, failed))
 }
 
-/// Numbers places from 1; the same mean is the same place.
+/// Numbers places from 1; the same mean is the same place, but not for what is complete and what is not.
 fn number_places(places: &mut [Place]) {
     for i in 0..places.len() {
-        let ties = i > 0 && places[i].mean == places[i - 1].mean;
+        let ties = i > 0
+            && places[i].mean == places[i - 1].mean
+            && places[i].incomplete.is_some() == places[i - 1].incomplete.is_some();
         places[i].place = if ties { places[i - 1].place } else { i + 1 };
     }
 }
 
-fn place_of(row: &Row<'_>) -> rusqlite::Result<Place> {
+fn place_of(row: &Row<'_>, planned: i64) -> rusqlite::Result<Place> {
     let (low, high): (Option<f64>, Option<f64>) = (row.get(2)?, row.get(3)?);
+    let seeds: i64 = row.get(7)?;
     Ok(Place {
         place: 0,
         config: row.get(0)?,
         mean: row.get(1)?,
-        interval: low.zip(high),
+        interval: low.zip(high).filter(|_| seeds > 1),
         std: row.get(4)?,
         iqm: row.get(5)?,
         median: row.get(6)?,
-        seeds: row.get(7)?,
+        seeds,
         failed: row.get(8)?,
+        incomplete: Some(planned)
+            .filter(|planned| row.get(10).is_ok_and(|ended: i64| ended < *planned)),
         params: serde_json::from_str(row.get_ref(9)?.as_str()?).unwrap_or_default(),
-        name: row.get::<_, Option<String>>(10)?.unwrap_or_default(),
+        name: row.get::<_, Option<String>>(11)?.unwrap_or_default(),
     })
 }
 
@@ -293,6 +342,8 @@ pub(super) struct Data {
     pub(super) metric: String,
     pub(super) places: Vec<PlaceRow>,
     pub(super) places_left_out: i64,
+    /// What to know of the intervals, when there are any.
+    pub(super) legend_of_intervals: Option<&'static str>,
     pub(super) failed: Vec<FailedRow>,
     pub(super) failed_left_out: i64,
     pub(super) search: Option<super::search::Search>,
@@ -332,6 +383,7 @@ pub(super) fn gather(tx: &ReadTx, id: ExperimentId) -> Result<Data> {
         facts: super::facts::facts(&detail),
         objectives: detail.objectives.iter().map(super::facts::objective).collect(),
         places: place_rows(&places),
+        legend_of_intervals: legend_of_intervals(&places),
         places_left_out: scores - i64::try_from(places.len()).unwrap_or(0),
         failed_left_out: match failed.len() {
             0 => 0,
@@ -379,6 +431,18 @@ fn shown_configs(
     })
 }
 
+/// Says what the intervals are, and that those of few seeds say little.
+fn legend_of_intervals(places: &[Place]) -> Option<&'static str> {
+    places.iter().any(|place| place.interval.is_some()).then_some(())?;
+    let few = places.iter().any(|place| (2..=5).contains(&place.seeds));
+    Some(if few {
+        "The interval is a 95 % bootstrap interval of the mean over seeds. Of two to five (few seeds) it is nearly that from \
+         the least to the largest value, and the true mean lies outside of it more often than one time in twenty."
+    } else {
+        "The interval is a 95 % bootstrap interval of the mean over seeds."
+    })
+}
+
 fn config_name(place: &Place) -> String {
     if place.name.is_empty() { format!("config {}", place.config) } else { place.name.clone() }
 }
@@ -391,13 +455,10 @@ fn place_rows(places: &[Place]) -> Vec<PlaceRow> {
         place: place.place,
         name: config_name(place),
         mean: number(place.mean),
-        interval: match place.interval.filter(|_| place.seeds > 1) {
-            Some((low, high)) => format!("[{}, {}]", number(low), number(high)),
-            None => String::new(),
-        },
-        seeds: match place.failed {
-            0 => place.seeds.to_string(),
-            failed => format!("{} ({failed} failed)", place.seeds),
+        interval: place.interval_text(),
+        seeds: match (place.incomplete, place.failed) {
+            (None, failed) if failed > 0 => format!("{} ({failed} failed)", place.seeds),
+            _ => place.seeds_text(),
         },
         params: params.iter().filter(|pair| differs(pair)).take(40).cloned().collect(),
         curve: (i < CURVE_MAX).then_some(i),

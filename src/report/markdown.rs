@@ -97,6 +97,9 @@ fn leaderboard(out: &mut String, data: &Data) {
         );
     }
     left_out(out, data.places_left_out + data.failed_left_out, "configs");
+    if let Some(legend) = data.legend_of_intervals {
+        let _ = writeln!(out, "{legend}\n");
+    }
 }
 
 fn runs(out: &mut String, data: &Data) {

@@ -347,10 +347,22 @@ impl Store {
     /// [`Error::Sqlite`].
     pub fn copy_to(&self, target: &Path) -> Result<()> {
         const SQL: &str = "VACUUM INTO ?1";
-        self.connection
-            .execute(SQL, [target.to_string_lossy()])
-            .map(drop)
-            .map_err(|error| Error::sqlite(error, SQL))
+        // A connection that only reads may write no other file either.
+        let only_reads: bool = self.pragma("query_only")?;
+        if only_reads {
+            self.batch("PRAGMA query_only = OFF")?;
+        }
+        let copied = self.connection.execute(SQL, [target.to_string_lossy()]);
+        if only_reads {
+            self.batch("PRAGMA query_only = ON")?;
+        }
+        // SQLite makes it with a rollback journal, in which readers and writers wait for each other.
+        const WAL: &str = "PRAGMA journal_mode = WAL";
+        copied.map_err(|error| Error::sqlite(error, SQL))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(target, flags)
+            .and_then(|copy| copy.query_row(WAL, [], |_| Ok(())))
+            .map_err(|error| Error::sqlite(error, WAL))
     }
 
     fn pragma<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<T> {

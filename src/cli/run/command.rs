@@ -1,7 +1,9 @@
 //! A command without a spec: its name, and what of its words is config and what is seed.
 
+use std::ffi::OsString;
 use std::path::Path;
 
+use clap::Args as _;
 use serde_json::{Map, Number, Value};
 
 use crate::protocol;
@@ -33,6 +35,82 @@ const LAUNCHERS: [&str; 20] = [
 /// Endings of scripts.
 const SCRIPTS: [&str; 14] =
     ["R", "bash", "jl", "js", "lua", "m", "php", "pl", "py", "pyz", "rb", "sh", "ts", "zsh"];
+
+/// Endings of specs: such a file is none of the user's scripts, whatever its mode says.
+const SPECS: [&str; 4] = ["json", "toml", "yaml", "yml"];
+
+/// Returns the command that runs a file which was given in place of a spec; `None` when it may be a spec.
+pub(super) fn of_script(path: &Path) -> Option<String> {
+    use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let about = path.metadata().ok()?;
+    if !about.is_file() || SPECS.contains(&ending.to_ascii_lowercase().as_str()) {
+        return None;
+    }
+    let is_executable = about.permissions().mode() & 0o111 != 0;
+    let mut start = Vec::new();
+    let _ = std::fs::File::open(path).and_then(|file| file.take(200).read_to_end(&mut start));
+    let first_line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let shebang = first_line.strip_prefix(b"#!").and_then(|line| std::str::from_utf8(line).ok());
+    let text = path.to_string_lossy();
+    let file = crate::cli::quote(&text);
+    let launcher = match ending {
+        "R" => "Rscript",
+        "bash" | "lua" | "php" | "zsh" => ending,
+        "jl" => "julia",
+        "js" => "node",
+        "ts" => "bun",
+        "m" => "octave",
+        "pl" => "perl",
+        "py" | "pyz" => "python3",
+        "rb" => "ruby",
+        "sh" => "sh",
+        _ if is_executable && !text.contains('/') => return Some(format!("./{file}")),
+        _ if is_executable => return Some(file),
+        _ => shebang?.trim(),
+    };
+    Some(format!("{launcher} {file}"))
+}
+
+/// Returns the command that was meant by the words of `mle run` when it stands there without `--` before it.
+pub(in crate::cli) fn meant_command(words: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = words.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
+    let verb = words.iter().position(|word| *word == "run")?;
+    let words = &words[verb + 1..];
+    if words.contains(&"--") {
+        return None;
+    }
+    let known = super::RunArgs::augment_args(clap::Command::new("run"))
+        .arg(clap::Arg::new("db").long("db").num_args(1));
+    let takes_value = |word: &str| {
+        let of = |arg: &&clap::Arg| match word.strip_prefix("--") {
+            Some(long) => arg.get_long() == Some(long),
+            None => arg.get_short().is_some_and(|short| word == format!("-{short}")),
+        };
+        known.get_arguments().find(of).is_some_and(|arg| arg.get_action().takes_values())
+    };
+    let mut at = 0;
+    while words.get(at)?.starts_with('-') {
+        at += if takes_value(words[at]) { 2 } else { 1 };
+    }
+    let rest = shell_words::join(&words[at + 1..]);
+    let rest = if rest.is_empty() { rest } else { format!(" {rest}") };
+    let first = words[at];
+    let name = Path::new(first).file_name()?.to_str()?;
+    let begins = |launcher: &&str| {
+        name.strip_prefix(*launcher)
+            .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
+    };
+    match of_script(Path::new(first)) {
+        Some(meant) => Some(format!("{meant}{rest}")),
+        // `python3.12` is `python` too.
+        None if LAUNCHERS.iter().any(|launcher| begins(launcher)) => {
+            Some(format!("{}{rest}", crate::cli::quote(first)))
+        }
+        None => None,
+    }
+}
 
 /// What a command line says.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,6 +257,52 @@ mod tests {
             ("train --api-key s3cret", "train", json!({"api-key": "***"}), None),
         ] {
             assert_eq!(of(line), (name.to_owned(), params, seed), "{line}");
+        }
+    }
+    #[test]
+    fn a_command_without_its_dashes_is_understood() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str, mode: u32| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let train = file("a b.py", "x = 1\n", 0o644);
+        let quoted = crate::cli::quote(&train.display().to_string());
+        assert_eq!(of_script(&train), Some(format!("python3 {quoted}")));
+        assert_eq!(of_script(&file("s.yaml", "command: x\n", 0o755)), None);
+        assert_eq!(of_script(&file("spec", "command: x\n", 0o644)), None);
+        assert_eq!(of_script(folder.path()), None);
+        let script = file("go", "#!/usr/bin/env python3\n", 0o644);
+        let wanted = format!("/usr/bin/env python3 {}", script.display());
+        assert_eq!(of_script(&script), Some(wanted));
+        let program = file("train", "\u{7f}ELF", 0o755);
+        assert_eq!(of_script(&program), Some(program.display().to_string()));
+        let meant = |line: &str| {
+            let words: Vec<OsString> =
+                shell_words::split(line).unwrap().into_iter().map(OsString::from).collect();
+            meant_command(&words)
+        };
+        assert_eq!(
+            meant("mle run python3 train.py --lr 0.1").as_deref(),
+            Some("python3 train.py --lr 0.1")
+        );
+        let line = format!("mle run --db x.db -w 2 --new python3.12 {quoted} -k");
+        assert_eq!(meant(&line), Some(format!("python3.12 {quoted} -k")));
+        assert_eq!(meant(&format!("mle --db run run {quoted} --lr 1")), None);
+        assert_eq!(
+            meant(&format!("mle run {quoted} --lr 1")),
+            Some(format!("python3 {quoted} --lr 1"))
+        );
+        for line in [
+            "mle run s.yaml --sedes 3",
+            "mle run --metrik x -- python3 t.py",
+            "mle run --new",
+            "mle run -w",
+        ] {
+            assert_eq!(meant(line), None, "{line}");
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::protocol::{self, NewExperiment, Objective, Provenance, State};
 use crate::spec::{self, Disk, Launch, Plan};
 use crate::store::{Open, Store};
 
+pub(super) use command::meant_command;
+
 /// Run an experiment and record it
 ///
 /// SPEC is a YAML, JSON or TOML file (also an experiment file of the mle-toolbox). Without one, everything after `--` is
@@ -31,7 +33,7 @@ use crate::store::{Open, Store};
 #[command(after_help = "Examples:
   mle run search.yaml
   mle run search.yaml --set search.trials=50 --seeds 5 --workers 4
-  mle run --db lab.db --metric acc --goal max -- python train.py --lr 0.1
+  mle run --db lab.db --metric acc:max -- python train.py --lr 0.1
   mle run --db search.db --resume")]
 pub struct RunArgs {
     /// The spec
@@ -70,10 +72,10 @@ pub struct RunArgs {
     /// Begin another experiment beside an open one of the same name
     #[arg(long, conflicts_with = "resume")]
     pub new: bool,
-    /// The metric that is a command's value: the last one it says after `::mle`
-    #[arg(long, value_name = "NAME", conflicts_with = "spec")]
+    /// The metric that is a command's value: the last one it says after `::mle`, and whether small or large is good
+    #[arg(long, value_name = "NAME[:min|max]", conflicts_with = "spec")]
     pub metric: Option<String>,
-    /// What is good: min or max [default: min]
+    /// What is good: min or max [default: min]; the metric's name is then taken as it stands
     #[arg(long, value_name = "GOAL", requires = "metric", value_parser = goal)]
     pub goal: Option<spec::Goal>,
     #[command(flatten)]
@@ -149,6 +151,18 @@ impl Toolbox {
 
 fn goal(text: &str) -> std::result::Result<spec::Goal, String> {
     spec::goal(text).ok_or_else(|| "neither min nor max".into())
+}
+
+/// Returns a metric's name without `:min` or `:max`, and which of them is good. A name that really ends so is given with
+/// `--goal`.
+fn metric_and_goal(metric: &str, given: Option<spec::Goal>) -> (&str, spec::Goal) {
+    if let Some(goal) = given {
+        return (metric, goal);
+    }
+    match metric.rsplit_once(':').map(|(name, word)| (name, spec::goal(word))) {
+        Some((name, Some(goal))) => (name, goal),
+        _ => (metric, spec::Goal::Min),
+    }
 }
 
 /// What to run, checked, before anything is written.
@@ -276,10 +290,11 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
                 (plan.seeds, plan.seed_default) = (vec![seed], false);
             }
             if let Some(metric) = &args.metric {
+                let (metric, goal) = metric_and_goal(metric, args.goal);
                 spec::check_name(metric).map_err(|why| Error::invalid("--metric", why))?;
                 plan.objectives.push(spec::Objective {
-                    metric: metric.clone(),
-                    goal: args.goal.unwrap_or(spec::Goal::Min),
+                    metric: metric.to_owned(),
+                    goal,
                     from: spec::ValueFrom::Last,
                 });
             }
@@ -296,6 +311,11 @@ fn prepare(args: &RunArgs) -> Result<Prepared> {
                     path.display().to_string(),
                     "is a directory, not a spec",
                 ));
+            }
+            if let Some(meant) = command::of_script(path) {
+                let what = path.display().to_string();
+                return Err(Error::invalid(what, "is a script, not a spec")
+                    .with_hint(format!("did you mean: mle run -- {meant}")));
             }
             let text = super::input::document(path)?;
             let origin = path.display().to_string();
@@ -454,5 +474,25 @@ fn verdict(state: State, error: Option<String>) -> Result<()> {
             || format!("the experiment ended as {other}"),
             |error| format!("the experiment ended as {other}: {error}"),
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spec::Goal::{Max, Min};
+
+    #[test]
+    fn a_metric_may_say_its_goal() {
+        for (text, given, wanted) in [
+            ("acc", None, ("acc", Min)),
+            ("acc:max", None, ("acc", Max)),
+            ("loss:minimize", None, ("loss", Min)),
+            ("acc:max", Some(Min), ("acc:max", Min)),
+            ("val:acc", None, ("val:acc", Min)),
+            ("val:acc", Some(Max), ("val:acc", Max)),
+        ] {
+            assert_eq!(metric_and_goal(text, given), wanted, "{text}");
+        }
     }
 }

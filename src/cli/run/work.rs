@@ -153,8 +153,9 @@ fn watch(
     broken: impl Fn() -> bool,
 ) -> Result<()> {
     let watch = Watch::new(db);
+    let seeds = store.read(|tx| report::seeds_of_plan(tx, id))?;
     loop {
-        let now = store.read(|tx| progress::snapshot(tx, id))?;
+        let now = store.read(|tx| progress::snapshot(tx, id, seeds))?;
         progress.show(&now);
         let over = matches!(now.state.as_str(), "complete" | "failed" | "cancelled");
         if over || broken() {
@@ -296,7 +297,8 @@ fn print_places(places: &[Place], failed: &[Failed], plan: &Plan, output: &Outpu
     }
     leaderboard::print(places, failed, &objective.metric, "no run has a value yet", output)?;
     let best = &places[0];
-    let of = match best.interval.filter(|_| best.seeds > 1) {
+    let of = match best.interval {
+        _ if best.incomplete.is_some() => format!(" ({} seeds)", best.seeds_text()),
         Some((low, high)) => {
             format!(" (95 % interval {} to {}, {} seeds)", number(low), number(high), best.seeds)
         }

@@ -187,7 +187,7 @@ pub(super) fn best(args: &Best, output: &Output, db: &Path) -> Result<()> {
         "trial {}: {} at {}",
         best.number,
         values.join(", "),
-        display::params(&best.params)
+        display::params_short(&best.params)
     );
     output.line(&sanitize(&text))
 }

@@ -126,7 +126,7 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
             "trial {}: {} at {}",
             trial.number,
             values.join(", "),
-            display::params(&trial.params)
+            display::params_short(&trial.params)
         );
         line(if objectives.len() > 1 { "on front" } else { "best" }, &text)?;
     }
