@@ -176,12 +176,13 @@ impl Alarm {
                 libc::sigaction(signal, &raw const action, std::ptr::null_mut());
             }
         });
-        // SAFETY: all structs are plain C values that outlive the calls; gettid names the calling thread.
+        // SAFETY: all structs are plain C values that outlive the calls; gettid names the calling thread. As a system call it
+        // needs no C library younger than the kernel.
         unsafe {
             let mut event: libc::sigevent = std::mem::zeroed();
             event.sigev_notify = libc::SIGEV_THREAD_ID;
             event.sigev_signo = signal;
-            event.sigev_notify_thread_id = libc::gettid();
+            event.sigev_notify_thread_id = libc::syscall(libc::SYS_gettid) as libc::c_int;
             let mut timer: libc::timer_t = std::mem::zeroed();
             if libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) != 0 {
                 return None;
