@@ -488,7 +488,7 @@ fn a_metric_that_is_never_logged_fails_its_run() {
         rows,
         ["failed|its job succeeded and never logged the metric \"loss\"; it logged nothing"]
     );
-    lab.write("t.yaml", "command: [echo, '::mle {\"loss\": \"low\"}']\nmetric: loss\n");
+    lab.write("t.yaml", "command: [echo, '::mle {{\"loss\": \"low\"}}']\nmetric: loss\n");
     let told = "logged the metric \"loss\" as text only, not as a number";
     lab.mle(&["run", "t.yaml"]).fails(1, told);
 }
