@@ -105,9 +105,7 @@ pub(in crate::cli) fn meant_command(words: &[OsString]) -> Option<String> {
     match of_script(Path::new(first)) {
         Some(meant) => Some(format!("{meant}{rest}")),
         // `python3.12` is `python` too.
-        None if LAUNCHERS.iter().any(begins) => {
-            Some(format!("{}{rest}", crate::cli::quote(first)))
-        }
+        None if LAUNCHERS.iter().any(begins) => Some(format!("{}{rest}", crate::cli::quote(first))),
         None => None,
     }
 }
