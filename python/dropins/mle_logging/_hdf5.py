@@ -1,6 +1,5 @@
 """Logs as HDF5: reading them, and writing them beside the file."""
 
-import ast
 import json
 import os
 
@@ -29,14 +28,32 @@ def opened(path, mode="r"):
 def read(path, without=()):
     """Return the groups of a file as dicts, its datasets as arrays; none of the groups `without`."""
     with opened(path) as file:
-        return {name: _group(file[name]) for name in file if name not in without and not hasattr(file[name], "shape")}
+        return {name: group for name, group in _group(file.id, without).items() if isinstance(group, dict)}
 
 
-def _group(group):
+def _group(group, without=()):
+    """Return what is in a group, by h5py's own layer below its groups: a log has many that are small."""
+    import h5py
+
     found = {}
     for name in group:
-        item = group[name]
-        found[name] = item[()] if hasattr(item, "shape") else _group(item)
+        text = name.decode("utf-8", "surrogateescape")
+        if text in without:
+            continue
+        item = h5py.h5o.open(group, name)
+        found[text] = _group(item) if isinstance(item, h5py.h5g.GroupID) else _dataset(item)
+    return found
+
+
+def _dataset(item):
+    import h5py
+
+    shape, dtype = item.shape, item.dtype
+    if not shape or dtype.kind not in "biufS" or dtype.metadata:
+        return h5py.Dataset(item)[()]
+    found = np.empty(shape, dtype)
+    if found.size:
+        item.read(h5py.h5s.ALL, h5py.h5s.ALL, found)
     return found
 
 
@@ -88,6 +105,8 @@ def _decode(name, value):
 
 def read_config(text):
     """Return a config from its text: JSON, or what Python prints of a dict."""
+    import ast
+
     for parse in (ast.literal_eval, json.loads):
         try:
             return parse(text)
@@ -145,16 +164,35 @@ def plain(value):
 
 def write_log(file, prefix, log, append=False):
     """Write one run's `{"meta", "stats", "time"}` below a group."""
+    new = not append and prefix not in file
     for name, value in log["meta"].items():
         if name == "config_dict":
             value = [repr(value)]
         elif isinstance(value, str):
             value = [value]
-        write_dataset(file, f"{prefix}/meta/{name}", value)
+        (_add_dataset if new else write_dataset)(file, f"{prefix}/meta/{name}", value)
     for group in ("stats", "time"):
         for name, value in log[group].items():
-            if len(value):
+            if not len(value):
+                continue
+            if new:
+                _add_dataset(file, f"{prefix}/{group}/{name}", value)
+            else:
                 write_dataset(file, f"{prefix}/{group}/{name}", value, append)
+
+
+def _add_dataset(file, path, value):
+    """Write a column that is not there yet, without what h5py does for those that are chunked or compressed."""
+    from h5py import h5d, h5p, h5s, h5t
+
+    array = np.ascontiguousarray(as_dataset(value))
+    above = h5p.create(h5p.LINK_CREATE)
+    above.set_create_intermediate_group(True)
+    above.set_char_encoding(h5t.CSET_UTF8)
+    space = h5s.create_simple(array.shape) if array.ndim else h5s.create(h5s.SCALAR)
+    made = h5d.create(file.id, path.encode(), h5t.py_create(array.dtype, logical=True), space, lcpl=above)
+    if array.size:
+        made.write(h5s.ALL, h5s.ALL, array)
 
 
 def replace(path, write):

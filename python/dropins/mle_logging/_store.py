@@ -199,9 +199,10 @@ def _times(sessions, seconds):
     at = np.array([origin for _, origin in starts])[session] + seconds
     known = np.isfinite(at)
     # Few minutes have many rows.
-    minutes, which = np.unique(np.where(known, at, 0.0) // 60, return_inverse=True)
-    texts = [time.strftime("%y-%m-%d/%H:%M", time.localtime(minute * 60)) for minute in minutes.tolist()]
-    return np.where(known, np.array(texts)[which], "")
+    minutes = np.where(known, at, 0.0) // 60
+    begins = np.flatnonzero(np.concatenate([[True], minutes[1:] != minutes[:-1]]))
+    texts = [time.strftime("%y-%m-%d/%H:%M", time.localtime(minute * 60)) for minute in minutes[begins].tolist()]
+    return np.where(known, np.repeat(np.array(texts), np.diff([*begins, len(minutes)])), "")
 
 
 def meta_of(document):

@@ -3,7 +3,6 @@
 import atexit
 import json
 import os
-import shutil
 import sys
 import warnings
 import weakref
@@ -308,7 +307,8 @@ class MLELogger:
         os.makedirs(os.path.join(self.experiment_dir, "logs/"), exist_ok=True)
         if self.config_fname is not None:
             if os.path.abspath(self.config_fname) != os.path.abspath(self.config_copy):
-                shutil.copyfile(self.config_fname, self.config_copy)
+                with open(self.config_fname, "rb") as source, open(self.config_copy, "wb") as copy:
+                    copy.write(source.read())
         else:
             import yaml
 
@@ -324,6 +324,8 @@ class MLELogger:
                 os.remove(path)
         board = os.path.join(self.experiment_dir, "tboards", f"tboard_{self.seed_id}")
         if self.use_tboard and os.path.isdir(board):
+            import shutil
+
             warnings.warn(f"{board} is overwritten", stacklevel=4)
             shutil.rmtree(board)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from typing import Any, Dict, Optional
 
 import mle
@@ -47,6 +46,8 @@ def replace(path: str, document: Dict[str, Any]) -> str:
     while os.path.exists(kept):
         number += 1
         kept = f"{path}.{number}.json"
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as beside:
         new = os.path.join(beside, name)
         db = mle.open(new)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import sys
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -89,7 +88,7 @@ class MLEProtocol:
         self.db = mle.open(self.protocol_fname)
         self.added_experiment_id: Optional[int] = None
         self.completed_jobs_counter = 0
-        self._count_key = _COUNT + secrets.token_hex(4)
+        self._count_key = _COUNT + os.urandom(4).hex()
 
     # What there is.
 
@@ -502,7 +501,7 @@ def _load_config(path: str) -> Any:
 
 def _hash(configs: Any, now: datetime.datetime) -> str:
     # The random part keeps two experiments of one second apart.
-    words = json.dumps({"time": now.isoformat(), "config_fname": configs, "nonce": secrets.token_hex(8)}, default=str)
+    words = json.dumps({"time": now.isoformat(), "config_fname": configs, "nonce": os.urandom(8).hex()}, default=str)
     return hashlib.md5(words.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
-import subprocess
 import time
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -147,6 +145,9 @@ def _local() -> Dict[str, Any]:
 
 def _gpus() -> Dict[str, List[Any]]:
     """Return what NVIDIA's program says of GPUs; nothing where there is none."""
+    import shutil
+    import subprocess
+
     if shutil.which("nvidia-smi") is None:
         return {}
     asked = "index,name,utilization.gpu,memory.used,memory.total"
@@ -176,6 +177,9 @@ def _gpus() -> Dict[str, List[Any]]:
 
 
 def _lines(words: List[str]) -> List[List[str]]:
+    import shutil
+    import subprocess
+
     if shutil.which(words[0]) is None:
         raise mle.NotFoundError(f"there is no program {words[0]}", "run this where Slurm's programs are")
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

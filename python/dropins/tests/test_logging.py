@@ -333,3 +333,68 @@ def test_w_and_b_itself_is_told_offline(tmp_path):
     (stored,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     assert stored.read_bytes().count(b"stats/loss") >= 4
     assert load_log("lab").seed_3.stats.loss.tolist() == [1.0, 0.5, 1 / 3, 0.25]
+
+
+def test_percentiles_are_numpys():
+    import warnings
+
+    import numpy as np
+    from mle_logging.merge.aggregate import tolerant_median
+
+    generator = np.random.default_rng(5)
+    for seeds in (1, 2, 3, 4, 7, 11):
+        for shape in ((6,), (5, 3)):
+            whole = list(generator.normal(size=(seeds, *shape)))
+            holes = [np.where(generator.random(shape) < 0.3, np.nan, one) for one in whole]
+            endless = [np.where(generator.random(shape) < 0.2, np.inf, one) for one in whole]
+            for arrays, function in ((whole, np.percentile), (holes, np.nanpercentile), (endless, np.percentile)):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)
+                    wanted = function(np.stack(arrays), (50, 10, 25, 75, 90), axis=0)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    found = tolerant_median(arrays)
+                for one, other in zip(found, wanted):
+                    kept = np.isfinite(other)
+                    np.testing.assert_allclose(one[kept], other[kept], rtol=1e-14)
+                    assert not np.isfinite(one[~kept & (np.isposinf(other) | np.isneginf(other))]).any()
+
+
+def test_minutes_of_updates(monkeypatch):
+    import time
+
+    import numpy as np
+    from mle_logging import _store
+
+    begin = 1_790_000_000.0
+    seconds = np.array([0.0, 1.0, 59.0, 61.0, np.nan, 125.0, 5.0])
+    found = _store._times([[1, begin]], seconds)
+    wanted = ["" if np.isnan(one) else time.strftime("%y-%m-%d/%H:%M", time.localtime((begin + one) // 60 * 60)) for one in seconds]
+    assert found.tolist() == wanted
+
+
+def test_hdf5_columns_come_back_as_h5py_reads_them(tmp_path):
+    import numpy as np
+
+    h5py = pytest.importorskip("h5py")
+    from mle_logging import _hdf5
+
+    log = {
+        "meta": {"config_dict": {"é": 1.5}, "eval_id": "näme", "log_paths": ["a", "bb"], "empty": ""},
+        "stats": {"a/b": np.arange(5.0), "image": np.ones((2, 3, 4)), "whole": np.arange(3), "flag": np.array([True, False]), "none": np.array([])},
+        "time": {"time": np.array(["26-11-26/16:00"] * 2)},
+    }
+    for append in (False, True):
+        with h5py.File(tmp_path / "a.hdf5", "w") as file:
+            _hdf5.write_log(file, "run é/seed_1", log, append)
+        found = _hdf5.read(tmp_path / "a.hdf5")["run é"]["seed_1"]
+        with h5py.File(tmp_path / "a.hdf5") as file:
+            names = []
+            file.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)
+            assert len(names) == 9
+            for name in names:
+                at = {"run é": {"seed_1": found}}
+                for part in name.split("/"):
+                    at = at[part]
+                other = file[name][()]
+                assert at.dtype == other.dtype and at.shape == other.shape and at.tobytes() == other.tobytes(), name

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import pickle
 
 
 def flatten_config(d, parent_key="", sep="/"):
@@ -79,9 +78,15 @@ def _replace(path, text):
 
 def save_yaml(obj, filename):
     """Write plain values as YAML."""
-    import yaml
+    from mle_logging import _yaml
 
-    _replace(filename, yaml.safe_dump(as_plain(obj), sort_keys=False, default_flow_style=False, allow_unicode=True))
+    document = as_plain(obj)
+    text = _yaml.dump(document)
+    if text is None:
+        from mle_logging.utils.helpers import yaml_text
+
+        text = yaml_text(document)
+    _replace(filename, text)
 
 
 def load_yaml(filename):
@@ -130,12 +135,16 @@ def load_log(filename):
 def save_strategy(strategy, filename):
     """Write a whole strategy as a pickle."""
     os.makedirs(os.path.dirname(os.path.abspath(filename)), exist_ok=True)
+    import pickle
+
     with open(filename, "wb") as file:
         pickle.dump(strategy, file, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def load_strategy(filename):
     """Return the strategy in a pickle. A pickle can run any code: load only those you trust."""
+    import pickle
+
     with open(filename, "rb") as file:
         return pickle.load(file)
 

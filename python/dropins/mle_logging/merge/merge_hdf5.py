@@ -67,18 +67,25 @@ def merge_seed_logs(merged_path, experiment_dir, num_logs=None, delete_files=Tru
         When the seeds that are waited for do not come for ten minutes.
     """
     begin = time.monotonic()
-    while True:
-        seeds = _read.names_of_seeds(experiment_dir)
-        if num_logs is None or len(seeds) >= num_logs:
-            break
+    try:
+        logs = _read.seeds_of_folder(experiment_dir)
+    except OSError:
+        # Another process may be writing one of those that are waited for.
+        if num_logs is None:
+            raise
+        logs = {}
+    seeds = list(logs)
+    while num_logs is not None and len(seeds) < num_logs:
         if time.monotonic() - begin > WAIT_S:
             raise TimeoutError(f"{experiment_dir}: {len(seeds)} of {num_logs} logs after {WAIT_S:.0f} s: {', '.join(seeds)}")
         time.sleep(0.2)
+        seeds = _read.names_of_seeds(experiment_dir)
+        if len(seeds) >= num_logs:
+            logs = _read.seeds_of_folder(experiment_dir)
     if not seeds:
         raise FileNotFoundError(f"{experiment_dir}: there is no log to merge")
     if not _store.mirrors() or not _hdf5.available():
         return
-    logs = _read.seeds_of_folder(experiment_dir)
 
     def write(file):
         for seed, log in logs.items():

@@ -1,7 +1,6 @@
 """Numbered files of a kind: written below the run's folder, and kept in the database."""
 
 import os
-import tempfile
 
 from .. import _store
 
@@ -40,6 +39,8 @@ class FileLog:
             if self.keep is not None:
                 self.keep(path, path, self.kind, step)
         else:
+            import tempfile
+
             with tempfile.TemporaryDirectory() as folder:
                 there = os.path.join(folder, os.path.basename(path))
                 write(there)

@@ -2,8 +2,6 @@
 
 import io
 import os
-import pickle
-import tempfile
 
 from .. import _store
 from ..utils.helpers import save_pkl_object
@@ -126,6 +124,8 @@ class ModelLog:
             save_model_ckpt(model, path, self.model_type)
             self._keep(path, path, clock, score)
         else:
+            import tempfile
+
             with tempfile.TemporaryDirectory() as folder:
                 there = os.path.join(folder, os.path.basename(path))
                 save_model_ckpt(model, there, self.model_type)
@@ -211,6 +211,8 @@ def load_model_ckpt(path, model_type, model=None):
             return state
         model.load_state_dict(state)
         return model
+    import pickle
+
     return pickle.loads(data)
 
 
@@ -218,6 +220,8 @@ def _load_tensorflow(path, model):
     if os.path.isfile(path + ".index") or os.path.isfile(path):
         model.load_weights(path)
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         there = os.path.join(folder, os.path.basename(path))
         found = 0

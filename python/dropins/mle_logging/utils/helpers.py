@@ -2,9 +2,9 @@
 
 import json
 import os
-import pickle
 import re
 
+from .. import _yaml
 from .._dict import AttributeDict
 
 
@@ -39,18 +39,39 @@ def _loader():
             first: list(found) for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
         }
 
-    number = r"[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)|[-+]?(?:[0-9][0-9_]*)\.[0-9_]*|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"^(?:{number})$"), list("-+0123456789."))
+    Loader.add_implicit_resolver(*_real())
     return Loader
+
+
+def yaml_text(document):
+    """Return plain values as YAML, such that a text like "1e-3" is read as a text again."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        yaml_implicit_resolvers = {
+            first: list(found) for first, found in yaml.SafeDumper.yaml_implicit_resolvers.items()
+        }
+
+    Dumper.add_implicit_resolver(*_real())
+    return yaml.dump(document, Dumper=Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
+
+
+def _real():
+    """Return how a float looks that YAML 1.1 takes for a text, as `add_implicit_resolver` takes it."""
+    number = r"[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)|[-+]?(?:[0-9][0-9_]*)\.[0-9_]*|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    return "tag:yaml.org,2002:float", re.compile(f"^(?:{number})$"), list("-+0123456789.")
 
 
 def load_yaml_config(config_fname, return_dotmap=False):
     """Return a config from a YAML file."""
-    import yaml
-
     with open(config_fname, encoding="utf-8") as file:
+        text = file.read()
+    config = _yaml.load(text)
+    if config is None:
+        import yaml
+
         try:
-            config = yaml.load(file, Loader=_loader())
+            config = yaml.load(text, Loader=_loader())
         except yaml.YAMLError as error:
             raise ValueError(f"{config_fname}: is no YAML: {error}") from None
     return _shaped(config, return_dotmap)
@@ -80,12 +101,16 @@ def _shaped(config, return_dotmap):
 
 def load_pkl_object(filename):
     """Return what a pickle holds. A pickle can run any code: load only those you trust."""
+    import pickle
+
     with open(filename, "rb") as file:
         return pickle.load(file)
 
 
 def save_pkl_object(obj, filename):
     """Write an object as a pickle, with the highest protocol."""
+    import pickle
+
     with open(filename, "wb") as file:
         pickle.dump(obj, file, protocol=pickle.HIGHEST_PROTOCOL)
 

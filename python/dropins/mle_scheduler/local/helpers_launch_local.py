@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shlex
-import shutil
 import sys
 import threading
 import time
@@ -45,6 +43,12 @@ def read_config(path: Optional[str]) -> Dict[str, Any]:
     return found if isinstance(found, dict) else {"config": found}
 
 
+def _which(program: str) -> Optional[str]:
+    import shutil
+
+    return shutil.which(program)
+
+
 def in_environment(arguments: Mapping[str, Any]) -> Dict[str, Optional[str]]:
     """Return `conda` and `venv` of a job as :meth:`mle.Queue.add` takes them.
 
@@ -52,7 +56,7 @@ def in_environment(arguments: Mapping[str, Any]) -> Dict[str, Optional[str]]:
     cluster run here too.
     """
     wanted = environment_of(arguments)
-    if wanted["conda"] and not (shutil.which("conda") or os.environ.get("CONDA_EXE") or os.environ.get("CONDA_PREFIX")):
+    if wanted["conda"] and not (_which("conda") or os.environ.get("CONDA_EXE") or os.environ.get("CONDA_PREFIX")):
         logger.warning("conda environment %r is not activated: there is no conda here", wanted["conda"])
         return {"conda": None, "venv": None}
     if wanted["venv"]:
@@ -267,4 +271,6 @@ def random_id(length: int = 8) -> str:
     letters = list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
     if not 0 <= length <= len(letters):
         raise ValueError(f"length {length} is not within 0 and {len(letters)}")
+    import secrets
+
     return "".join(secrets.SystemRandom().sample(letters, length))
