@@ -289,6 +289,8 @@ class MLE_BatchSearch:
         self.search_log_path = os.path.join(experiment_dir, "search_log.yaml")
         told = plain(search_config) if search_config is not None else None
         self.metric_to_model = (told or {}).get("metric_to_model")
+        if told is not None and search_type in ("SMBO", "Nevergrad"):
+            told = {**Strategies[search_type].default_config, **told}
         #: A copy: several searches may share what was given.
         space = {kind: plain(found) for kind, found in search_params.items() if found}
         self.strategy = Strategies[search_type](

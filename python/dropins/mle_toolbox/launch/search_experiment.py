@@ -30,6 +30,8 @@ def run_hyperparameter_search(
         logger = HyperoptLogger(os.path.join(folder, "hyper_log.pkl"), **told["search_logging"])
         how: Dict[str, Any] = dict(told["search_config"])
         schedule = how.get("search_schedule", "sync")
+        if how.get("search_type") == "Nevergrad":
+            how["search_config"] = {**_extent(told["search_resources"]), **(how.get("search_config") or {})}
         search = MLE_BatchSearch(
             logger,
             resource_to_run,
@@ -56,3 +58,14 @@ def run_hyperparameter_search(
             "random_seeds",
         )  # fmt: skip
         search.run_search(**{key: resources.get(key) for key in known})
+
+
+def _extent(resources: Mapping[str, Any]) -> Dict[str, int]:
+    """Return how many evals there will be in all and at once, as Nevergrad's optimizers want to know."""
+    sizes = resources.get("num_evals_per_batch") or 1
+    if not isinstance(sizes, (list, tuple)):
+        sizes = [sizes] * int(resources.get("num_search_batches") or 1)
+    total, most = resources.get("num_total_evals") or sum(sizes), max(sizes, default=1)
+    if resources.get("num_total_evals"):
+        most = resources.get("max_running_jobs") or total
+    return {"budget_size": max(1, int(total)), "num_workers": max(1, min(int(most), int(total)))}
