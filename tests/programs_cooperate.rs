@@ -123,3 +123,36 @@ fn a_killed_run_is_resumed_without_doing_anything_twice() {
     );
     assert_eq!(lab.sql("s.db", "PRAGMA integrity_check"), ["ok"]);
 }
+
+#[test]
+fn a_search_says_that_it_waits_for_points_of_another_program() {
+    let lab = Lab::new();
+    lab.write(
+        "s.yaml",
+        "name: s\ncommand: echo {x}\nmetric: loss\n\
+         search: {strategy: external, trials: 3, space: {x: {type: real, low: 0, high: 1}}}\n",
+    );
+    let said = lab.mle(&["run", "s.yaml", "--enqueue"]);
+    assert!(said.err.contains("python3 -m mle.integrations s.db 1 optuna.TPESampler"), "{said:?}");
+    said.ok();
+    for json in [false, true] {
+        let mut command = lab.command("mle", &["run", "--db", "s.db", "--experiment", "1"]);
+        if json {
+            command.arg("--json");
+        }
+        let (reader, writer) = std::io::pipe().unwrap();
+        let run = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+        drop(command);
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(reader));
+        // It says so by itself, before anything else can be known of it.
+        let wanted = if json { "\"waits_for\"" } else { "waiting for points" };
+        lines.by_ref().map(Result::unwrap).find(|line| line.contains(wanted)).expect("it is said");
+        // SAFETY: a plain system call on a child that was not waited for.
+        unsafe { libc::kill(run.id() as i32, libc::SIGINT) };
+        let rest: Vec<String> = lines.map(Result::unwrap).collect();
+        let ended = { run }.wait().unwrap();
+        assert_eq!(ended.code(), Some(130), "{rest:?}");
+        assert_eq!(lab.sql("s.db", "SELECT state FROM experiments"), ["paused"]);
+        assert_eq!(lab.sql("s.db", "SELECT count(*) FROM workers WHERE state = 'live'"), ["0"]);
+    }
+}

@@ -330,6 +330,84 @@ def test_a_strategy_of_ones_own(tmp_path):
         mle.Study("other", {"x": mle.real(0, 4)}, db=tmp_path / "x.db", strategy="tpe").serve(Halves())
 
 
+WEDGE = {"x": mle.real(0, 1), "y": mle.real(0, 1), "n": mle.integer(1, 8), "one": ["only"]}
+CONSTRAINTS = ["x + y < 0.5", "n % 2 == 0"]
+
+
+def in_wedge(params):
+    return params["x"] + params["y"] < 0.5 and params["n"] % 2 == 0
+
+
+@pytest.mark.parametrize("name", ["TPESampler", "RandomSampler", "CmaEsSampler", "NSGAIISampler"])
+def test_samplers_keep_constraints_of_the_study(tmp_path, name):
+    sampler = getattr(optuna.samplers, name)(seed=1)
+    study = mle.Study(
+        "wedge", WEDGE, db=tmp_path / "x.db", strategy=mle.integrations.OptunaStrategy(sampler), trials=30, constraints=CONSTRAINTS
+    )
+    study.optimize(lambda params: (params["x"] - 0.4) ** 2 + params["y"] + params["n"])
+    trials = study.trials()
+    assert trials["state"] == ["complete"] * 30 and all(map(in_wedge, trials["params"]))
+    assert all(params["one"] == "only" for params in trials["params"])
+    assert len({tuple(params.values()) for params in trials["params"]}) > 20
+
+
+def test_points_of_a_grid_that_break_constraints_fail(tmp_path):
+    grid = {"x": [0, 1, 2, 3], "y": [0, 1, 2]}
+    space = {"x": mle.integer(0, 3), "y": mle.integer(0, 2)}
+    sampler = optuna.samplers.GridSampler(grid, seed=1)
+    study = mle.Study("grid", space, db=tmp_path / "x.db", strategy=mle.integrations.OptunaStrategy(sampler), constraints=["x <= y"])
+    study.optimize(lambda params: params["x"] - params["y"], n=100)
+    trials = study.trials()
+    # All of the grid, each point once; it ends by itself.
+    points = [(params["x"], params["y"]) for params in trials["params"]]
+    assert sorted(points) == [(x, y) for x in range(4) for y in range(3)] and study.state == "closed"
+    assert [state == "complete" for state in trials["state"]] == [x <= y for x, y in points]
+    # Without constraints it ends too.
+    sampler = optuna.samplers.GridSampler(grid, seed=1)
+    study = mle.Study("whole", space, db=tmp_path / "x.db", strategy=mle.integrations.OptunaStrategy(sampler))
+    study.optimize(lambda params: params["x"], n=100)
+    assert study.trials()["state"] == ["complete"] * 12 and study.state == "closed"
+
+
+def test_jobs_get_points_that_keep_constraints(tmp_path):
+    spec = spec_of(tmp_path, 6)
+    spec["search"]["constraints"] = ["x > 0", "kind == 'net'"]
+    strategy = mle.integrations.OptunaStrategy(optuna.samplers.TPESampler(seed=1, n_startup_trials=2))
+    experiment = mle.Experiment(spec, db=tmp_path / "x.db").run(2, strategy=strategy)
+    trials = experiment.db.trials("jobs")
+    assert experiment.state == "complete" and trials["state"] == ["complete"] * 6
+    assert all(params["x"] > 0 and params["kind"] == "net" for params in trials["params"])
+
+
+def test_constraints_that_are_never_kept_are_an_error(tmp_path):
+    class Corner(mle.integrations.OutsideStrategy):
+        tries = 7
+        refusals = 0
+
+        def propose(self):
+            return {"x": 1.0, "y": self.y}
+
+        def refused(self, params):
+            assert params == {"x": 1.0, "y": 1.0}
+            self.refusals += 1
+
+    corner = Corner()
+    corner.y = 1.0
+    study = mle.Study(
+        "corner", {"x": mle.real(0, 1), "y": mle.real(0, 1)}, db=tmp_path / "x.db", strategy=corner, constraints=["x + y < 1.5"]
+    )
+    with pytest.raises(mle.InvalidError, match="7 points of python in a row break the study's constraints"):
+        study.ask()
+    assert corner.refusals == 7 and len(study.trials()) == 0
+    corner.y = 0.25
+    assert study.ask().params == {"x": 1.0, "y": 0.25}
+    # Outside the space is something else, and is said at once.
+    corner.y = 9.0
+    with pytest.raises(mle.InvalidError, match="y"):
+        study.ask()
+    assert corner.refusals == 7
+
+
 # Nevergrad
 
 needs_nevergrad = pytest.mark.skipif(importlib.util.find_spec("nevergrad") is None, reason="nevergrad is not installed")
@@ -371,6 +449,23 @@ def test_optimizer_proposes_to_jobs(tmp_path):
     assert experiment.state == "complete" and experiment.db.trials("jobs")["state"] == ["complete"] * 6
     with pytest.raises(mle.InvalidError, match="no optimizer"):
         mle.integrations.NevergradStrategy("Nothing")
+
+
+@needs_nevergrad
+@pytest.mark.parametrize("name", ["OnePlusOne", "TwoPointsDE", "CMA"])
+def test_optimizers_keep_constraints_of_the_study(tmp_path, name):
+    study = mle.Study(
+        "wedge", WEDGE, db=tmp_path / "x.db", strategy=mle.integrations.NevergradStrategy(name), trials=30, constraints=CONSTRAINTS
+    )
+    study.optimize(lambda params: (params["x"] - 0.4) ** 2 + params["y"] + params["n"])
+    trials = study.trials()
+    assert trials["state"] == ["complete"] * 30 and all(map(in_wedge, trials["params"]))
+    never = {"x": mle.real(0, 1)}
+    study = mle.Study(
+        "never", never, db=tmp_path / "x.db", strategy=mle.integrations.NevergradStrategy(name), trials=3, constraints=["x > 1.5"]
+    )
+    with pytest.raises(mle.InvalidError, match="in a row break"):
+        study.ask()
 
 
 def test_another_process_proposes_to_jobs(tmp_path):

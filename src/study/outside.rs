@@ -477,8 +477,9 @@ fn widen(entry: &mut Value, domain: &Value) {
             entry[key] = domain[key].clone();
         }
     }
-    if let (Some(new), Some(old)) = (domain["choices"].as_array(), entry["choices"].as_array_mut())
-    {
+    // Not by its index, which would make the key where there is none.
+    let old = entry.get_mut("choices").and_then(Value::as_array_mut);
+    if let (Some(new), Some(old)) = (domain["choices"].as_array(), old) {
         let strangers: Vec<Value> = new.iter().filter(|one| !old.contains(one)).cloned().collect();
         old.extend(strangers);
     }

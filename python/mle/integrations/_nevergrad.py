@@ -32,7 +32,7 @@ class NevergradStrategy(OutsideStrategy):
     -----
     An optimizer lives in this process. One that goes on with a study is told all trials that ended; those that it did not
     propose itself it takes as points it was not asked for, where it can. Trials without a value, failed and pruned ones,
-    are not told.
+    are not told. A point that breaks the study's constraints counts as bad as the worst one, and another is asked for.
 
     Examples
     --------
@@ -77,6 +77,7 @@ class NevergradStrategy(OutsideStrategy):
             num_workers=self._workers or max(1, self.outline["trial_ahead"]),
         )
         self._asked.clear()
+        self._worst: Optional[float] = None
 
     def propose(self) -> Mapping[str, Any]:
         candidate = self._last = self.optimizer.ask()
@@ -86,6 +87,11 @@ class NevergradStrategy(OutsideStrategy):
                 domain = space[name]
                 params[name] = domain["value"] if domain["type"] == "fixed" else _value(domain, candidate.value[name])
         return params
+
+    def refused(self, params: Mapping[str, Any]) -> None:
+        # As bad as the worst that is known. Of several objectives none is worst, and a population goes on without.
+        if self._worst is not None and len(self._signs) == 1:
+            self.optimizer.tell(self._last, self._worst)
 
     def proposed(self, number: int, params: Mapping[str, Any]) -> None:
         self._asked[number] = self._last
@@ -100,6 +106,8 @@ class NevergradStrategy(OutsideStrategy):
             if candidate is None:
                 return
         losses = [sign * value for sign, value in zip(self._signs, values)]
+        if math.isfinite(losses[0]):
+            self._worst = losses[0] if self._worst is None else max(self._worst, losses[0])
         try:
             self.optimizer.tell(candidate, losses[0] if len(losses) == 1 else losses)
         except ng.errors.TellNotAskedNotSupportedError:

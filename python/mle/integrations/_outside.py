@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from .. import _mle
 from .._errors import InvalidError
 from .._strategy import Exhausted
 
@@ -35,6 +36,8 @@ class OutsideStrategy:
 
     #: What the study's settings name it by.
     name = "python"
+    #: How many points in a row may break the study's constraints before it is given up.
+    tries = 1000
 
     def __init__(self) -> None:
         import threading
@@ -68,6 +71,9 @@ class OutsideStrategy:
         `state` is complete, pruned or failed; `values` has a number for each objective, as the user has them; NaN is a value.
         """
 
+    def refused(self, params: Mapping[str, Any]) -> None:
+        """Take in that the last point breaks the study's constraints: another one is asked for."""
+
     def proposed(self, number: int, params: Mapping[str, Any]) -> None:
         """Take in which number the last point got."""
 
@@ -81,11 +87,11 @@ class OutsideStrategy:
             raise InvalidError(
                 f"study {study.name!r} has the strategy {found['strategy']}", f"make one of the strategy {EXTERNAL}"
             )
-        if found["constraints"]:
-            raise InvalidError(
-                f"study {study.name!r} has constraints, and {self.name} knows of none", "leave the points out in the script"
-            )
         self.study, self.outline = study, found
+        #: What knows the constraints; None where there are none.
+        self._checker = None
+        if found["constraints"]:
+            self._checker = _mle.Strategy("random", found["space"], constraints=found["constraints"])
         self._next, self._open = 0, []
         self.begin()
         with self._lock:
@@ -128,8 +134,30 @@ class OutsideStrategy:
             raise Exhausted("nothing is left to try")
         return made
 
+    def keeps(self, params: Mapping[str, Any]) -> bool:
+        """Say whether a point is in the study's space and keeps its constraints; True where it has none."""
+        return self._checker is None or self._checker.contains(dict(params))
+
+    def _point(self) -> Dict[str, Any]:
+        """Return the first point that keeps the constraints.
+
+        Raises
+        ------
+        InvalidError
+            When too many in a row break them.
+        """
+        for _ in range(self.tries):
+            params = dict(self.propose())
+            if self.keeps(params):
+                return params
+            # One outside the space is an error of the strategy's, and the file says so.
+            if not _mle.Strategy("random", self.outline["space"]).contains(params):
+                return params
+            self.refused(params)
+        raise broken(self.tries, self.name)
+
     def _give(self, state: str) -> Optional[Dict[str, Any]]:
-        params = dict(self.propose())
+        params = self._point()
         given = self.study.db.native.propose(self.study.id, params, state=state)
         if given is None:
             return None
@@ -167,6 +195,14 @@ class OutsideStrategy:
             else:
                 native.wait(0.5)
         return made
+
+
+def broken(tries: int, name: str) -> InvalidError:
+    """Return the error of a strategy all of whose points break the constraints."""
+    return InvalidError(
+        f"{tries} points of {name} in a row break the study's constraints",
+        "loosen them, or narrow the space to where they hold",
+    )
 
 
 def study_of(db: Database, experiment: int, stop: Any = None) -> Optional[Study]:

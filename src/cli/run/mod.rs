@@ -2,6 +2,7 @@
 
 mod before;
 mod command;
+mod outside;
 mod progress;
 mod work;
 
@@ -12,7 +13,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 
 use crate::cli::output::{Output, note, path_json};
-use crate::display::sanitize;
+use crate::display::{sanitize, sanitize_lines};
 use crate::error::{Error, Result};
 use crate::id::ExperimentId;
 use crate::protocol::{self, NewExperiment, Objective, Provenance, State};
@@ -236,6 +237,12 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
         before::no_other_of_name(&db, &prepared.plan.name, spec)?;
     }
     let id = add(&db, &prepared)?;
+    if let Some(waiting) = outside::Waiting::of(&prepared.plan, &db, id)
+        && (args.enqueue || args.detach)
+        && !output.json
+    {
+        note(&sanitize_lines(&waiting.text()));
+    }
     if args.enqueue {
         return output.done(
             &format!("experiment {id} is stored in {}; nothing of it runs before a scheduler and a worker are there", db.display()),

@@ -8,10 +8,12 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::cli::output::{Output, note, terminal_width_of};
 use crate::clock;
-use crate::display::{number, sanitize};
+use crate::display::{number, sanitize, sanitize_lines};
 use crate::error::Result;
 use crate::id::ExperimentId;
 use crate::store::ReadTx;
+
+use super::outside::Waiting;
 
 /// How far an experiment is.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,18 +133,20 @@ pub(super) struct Progress<'a> {
     at_start: Option<u64>,
     /// Nothing is shown: what the jobs print is.
     silent: bool,
+    waiting: Option<Waiting>,
     last: Option<Snapshot>,
     said: Option<Instant>,
 }
 
 impl<'a> Progress<'a> {
-    pub fn new(output: &'a Output, of_command: bool) -> Self {
+    pub fn new(output: &'a Output, of_command: bool, waiting: Option<Waiting>) -> Self {
         let silent = of_command && !output.json;
         let bar = (!output.json && !silent && std::io::stderr().is_terminal()).then(|| {
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10))
         });
         let (bar_width, at_start, last, said) = (None, None, None, None);
-        Progress { output, bar, bar_width, started: Instant::now(), at_start, silent, last, said }
+        let started = Instant::now();
+        Progress { output, bar, bar_width, started, at_start, silent, waiting, last, said }
     }
 
     pub fn show(&mut self, now: &Snapshot) {
@@ -216,6 +220,23 @@ impl<'a> Progress<'a> {
         } else {
             note(&format!("{}/{of} runs · {message}", now.ended));
         }
+    }
+
+    /// Says that the search waits for points of another program, where that is news.
+    pub fn look(&mut self, tx: &ReadTx<'_>, now: &Snapshot) -> Result<()> {
+        let Some(waiting) = self.waiting.as_mut().filter(|_| now.state == "running") else {
+            return Ok(());
+        };
+        if !waiting.is_news(tx)? {
+            return Ok(());
+        }
+        let text = waiting.text();
+        match &self.bar {
+            _ if self.output.json => drop(self.output.json(&waiting.json())),
+            Some(bar) => bar.suspend(|| note(&sanitize_lines(&text))),
+            None => note(&sanitize_lines(&text)),
+        }
+        Ok(())
     }
 
     pub fn end(&self) {

@@ -22,6 +22,7 @@ use crate::spec::{Kind, Launch, Plan};
 use crate::store::{Open, ReadTx, Store, Watch};
 use crate::worker::{self, Options};
 
+use super::outside::Waiting;
 use super::progress::{self, Progress};
 use super::verdict;
 
@@ -89,7 +90,7 @@ pub(super) fn go_on(
         let jobs = thread()
             .spawn_scoped(scope, move || worker::run(db, &options, stop_jobs))
             .map_err(no_thread)?;
-        let progress = Progress::new(output, is_command);
+        let progress = Progress::new(output, is_command, Waiting::of(&plan, db, id));
         let watched = watch(&mut store, db, id, output, progress, &stop, || {
             turns.is_finished() || jobs.is_finished()
         });
@@ -157,6 +158,7 @@ fn watch(
     loop {
         let now = store.read(|tx| progress::snapshot(tx, id, seeds))?;
         progress.show(&now);
+        store.read(|tx| progress.look(tx, &now))?;
         let over = matches!(now.state.as_str(), "complete" | "failed" | "cancelled");
         if over || broken() {
             progress.end();
