@@ -42,8 +42,8 @@ def run(args):
     from .strategies import Strategies
     from .utils.helpers import load_yaml
 
-    config = load_yaml(args.search_config) or {}
-    base = load_yaml(args.base_config) if args.base_config else None
+    config = load_yaml(args.search_config, False) or {}
+    base = load_yaml(args.base_config, False) if args.base_config else None
     if "param_search_args" in config:
         # An experiment of mle-toolbox.
         described = config["param_search_args"]

@@ -74,7 +74,7 @@ class Strategy:
         import copy
 
         self.real, self.integer, self.categorical = real, integer, categorical
-        if search_config is None and self.default_config is not None:
+        if search_config is None or search_config is self.default_config:
             search_config = copy.deepcopy(self.default_config)
         self.search_config = search_config
         self.maximize_objective = maximize_objective
@@ -205,7 +205,7 @@ class Strategy:
         for what, given in (("values", values), ("checkpoints", ckpts)):
             if len(given) != len(proposals):
                 raise SpaceError(f"{len(proposals)} proposals were told, and {len(given)} {what} for them")
-        flat, extras = self.clean_data(proposals)
+        flat, extras = self._clean(proposals)
         values = [_as_value(value) for value in values]
         if not flat:
             return
@@ -224,7 +224,7 @@ class Strategy:
             self._keys.add(_engine.key_of(params))
             self.eval_counter += 1
         if self.verbose and not reload:
-            self.print_update(first)
+            self._print_update(self.log[first:])
         self._refine_if_due()
         self.update_search()
         if not reload:
@@ -232,7 +232,30 @@ class Strategy:
         if save:
             self.save(save_path)
 
-    def clean_data(self, batch_proposals):
+    def clean_data(self, batch_proposals, perf_measures, ckpt_paths=None):
+        """Return what :meth:`tell` makes of results, without keeping any of it.
+
+        Returns
+        -------
+        records : list of dict
+        params : list of dict
+            Flat, without what is fixed.
+        values : list of float
+        ckpts : list or None
+        """
+        proposals, values, ckpts = _as_lists(batch_proposals, perf_measures, ckpt_paths)
+        flat, extras = self._clean(proposals)
+        values = [_as_value(value) for value in values]
+        records = []
+        for at, (params, value) in enumerate(zip(flat, values)):
+            records.append({"eval_id": self.eval_counter + at, "params": dict(params), "objective": value})
+            if extras[at]:
+                records[-1]["extra"] = extras[at]
+            if ckpts is not None:
+                records[-1]["ckpt"] = ckpts[at]
+        return records, flat, values, ckpts
+
+    def _clean(self, batch_proposals):
         """Return flat parameters of proposals without what is fixed, and their extras."""
         fixed = set(flatten_config(self.fixed_params or {})) - set(self.space.variable_names)
         flat, extras = [], []
@@ -545,15 +568,17 @@ class Strategy:
         """Print the space."""
         rows = self.space.describe()
         rows += [{"name": name, "type": "fixed", "extra": value} for name, value in flatten_config(self.fixed_params or {}).items()]
-        comms.welcome_message(rows, self.search_name, message)
+        comms.welcome_message(rows, self.search_name, message=message)
         self.print_hello_strategy()
 
     def print_hello_strategy(self):
         """Print what the strategy has to say at the beginning."""
 
-    def print_update(self, first=0):
-        """Print the best of all and of the records from `first` on."""
-        batch = self.log[first:]
+    def print_update(self, batch_proposals, perf_measures, ckpt_paths=None):
+        """Print the best of all that was told, and of some results."""
+        self._print_update(self.clean_data(batch_proposals, perf_measures, ckpt_paths)[0])
+
+    def _print_update(self, batch):
         if self.num_objectives > 1:
             best, best_of_batch = self.pareto_front()[:5], batch[:1]
         else:

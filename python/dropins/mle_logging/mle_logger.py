@@ -107,7 +107,7 @@ class MLELogger:
         if overwrite and not reload:
             self._overwrite()
 
-        self.stats_log = StatsLog(time_to_track, what_to_track)
+        self.stats_log = StatsLog(self.experiment_dir, self.seed_id, time_to_track, what_to_track)
         self.model_log = ModelLog(
             self.experiment_dir,
             self.seed_id,
@@ -124,7 +124,7 @@ class MLELogger:
         if reload:
             self._reload()
         self.tboard_log = (
-            save.TboardLog(time_to_track, what_to_track, self.experiment_dir, self.seed_id) if use_tboard else None
+            save.TboardLog(self.experiment_dir, self.seed_id) if use_tboard else None
         )
         self.wandb_log = (
             save.WandbLog(self.config_dict, self.config_fname, self.seed_id, wandb_config) if use_wandb else None
@@ -186,7 +186,7 @@ class MLELogger:
             self._log(clocks, stats)
         model_type = self.model_log.model_type
         if self.tboard_log is not None:
-            self.tboard_log.update(clocks, stats, model_type, model, plot_fig, grads)
+            self.tboard_log.update(self.stats_log.clock_to_track, clocks, stats, model_type, model, grads, plot_fig)
         if self.wandb_log is not None:
             self.wandb_log.update(clocks, stats, model_type, model, grads, plot_fig)
         if model is not None:

@@ -101,7 +101,7 @@ class MLEJob:
         """Return `-exp_dir … -config … -seed …`, what is missing left out, quoted where a shell would need it."""
         return as_text(arguments_of(self.experiment_dir, self.config_filename, self.seed_id, None))
 
-    def generate_extra_cmd_line_args(self, cmd_line_args: str, extra_cmd_line_input: Dict[str, Any]) -> str:
+    def generate_extra_cmd_line_args(self, cmd_line_args: str, extra_cmd_line_input: Optional[Dict[str, Any]] = None) -> str:
         """Return arguments with `-key value` for each pair added."""
         return cmd_line_args + as_text(arguments_of(None, None, None, extra_cmd_line_input))
 
@@ -184,26 +184,26 @@ class MLEJob:
         words = arguments_of(self.experiment_dir, self.config_filename, self.seed_id, self.extra_cmd_line_input)
         return command_of(self.job_filename, words, bool(where["conda"] or where["venv"]))
 
-    def monitor_local(self, job_id: LocalProcess, continuous: bool = True) -> int:
+    def monitor_local(self, proc: LocalProcess, continuous: bool = True) -> int:
         """As :meth:`monitor`."""
         if not continuous:
-            over = job_id.poll() is not None
+            over = proc.poll() is not None
         else:
-            job_id.wait()
+            proc.wait()
             over = True
         if not over:
             return 1
         if getattr(self, "_ends_experiment", False) and self.experiment_id is not None:
             self._ends_experiment = False
-            failed = job_id.returncode != 0
+            failed = proc.returncode != 0
             try:
-                state, error = ("failed", f"the job failed: {job_id.error}") if failed else ("complete", None)
-                job_id.db.native.set_state(self.experiment_id, state, error)
+                state, error = ("failed", f"the job failed: {proc.error}") if failed else ("complete", None)
+                proc.db.native.set_state(self.experiment_id, state, error)
             except mle.ConflictError:
                 pass
-        if job_id.returncode != 0:
-            said = job_id.output("stderr")[-2000:].strip()
-            self.logger.warning("job %s failed: %s%s", job_id.job, job_id.error, "\n" + said if said else "")
+        if proc.returncode != 0:
+            said = proc.output("stderr")[-2000:].strip()
+            self.logger.warning("job %s failed: %s%s", proc.job, proc.error, "\n" + said if said else "")
             return -1 if continuous else 0
         return 0
 
@@ -231,7 +231,7 @@ class MLEJob:
         """Nothing runs on SSH nodes yet."""
         raise no_backend("running jobs on an SSH node ('ssh-node')")
 
-    def monitor_ssh(self, job_id: int, continuous: bool = True) -> int:
+    def monitor_ssh(self, proc: int, continuous: bool = True) -> int:
         """Nothing runs on SSH nodes yet."""
         raise no_backend("watching jobs on an SSH node ('ssh-node')")
 

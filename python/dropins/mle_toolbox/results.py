@@ -162,11 +162,11 @@ class HyperLog:
         )  # fmt: skip
 
 
-def load_hyper_log(log_fname: str) -> HyperLog:
+def load_hyper_log(hyper_log_fpath: str) -> HyperLog:
     """Return a search's results, `hyper_log.pkl`; reading it runs nothing that it holds."""
-    if not os.path.isfile(log_fname):
-        raise FileNotFoundError(f"there is no hyper log {log_fname!r}")
-    return HyperLog(load_pkl_object(log_fname))
+    if not os.path.isfile(hyper_log_fpath):
+        raise FileNotFoundError(f"there is no hyper log {hyper_log_fpath!r}")
+    return HyperLog(load_pkl_object(hyper_log_fpath))
 
 
 def load_result_logs(
@@ -189,7 +189,7 @@ def load_result_logs(
 
 
 def combine_experiments(
-    experiment_dirs: Sequence[str], experiment_ids: Optional[Sequence[str]] = None, aggregate_seeds: bool = True
+    experiment_dirs: Sequence[str] = ("experiments",), experiment_ids: Optional[Sequence[str]] = None, aggregate_seeds: bool = True
 ) -> Tuple[DotMap, DotMap]:
     """Return the logs of several experiments by id, else by their folders' names: of runs, and of searches.
 

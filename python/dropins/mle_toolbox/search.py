@@ -101,7 +101,7 @@ class HyperoptLogger:
     def update_log(
         self,
         params: Union[Mapping[str, Any], Sequence[Mapping[str, Any]]],
-        meta_log: Any,
+        meta_eval_log: Any,
         time_elapsed: float,
         run_ids: Union[str, Sequence[str], None] = None,
     ) -> Tuple[Any, Optional[List[Any]]]:
@@ -111,7 +111,7 @@ class HyperoptLogger:
         ----------
         params : dict or list of dict
             What was evaluated.
-        meta_log : mle_logging.MetaLog
+        meta_eval_log : mle_logging.MetaLog
             Aggregated over seeds. An eval that it lacks has failed: its scores are NaN.
         time_elapsed : float
             Of the batch [s].
@@ -125,15 +125,15 @@ class HyperoptLogger:
             None when no eval left one.
         """
         batch = [params] if isinstance(params, Mapping) else list(params)
-        names = [run_ids] if isinstance(run_ids, str) else list(run_ids if run_ids is not None else meta_log.eval_ids)
+        names = [run_ids] if isinstance(run_ids, str) else list(run_ids if run_ids is not None else meta_eval_log.eval_ids)
         if len(batch) != len(names):
             raise ValueError(f"there are {len(batch)} proposals and {len(names)} runs")
-        there = set(meta_log.eval_ids) if meta_log is not None else set()
+        there = set(meta_eval_log.eval_ids) if meta_eval_log is not None else set()
         scores, checkpoints = [], []
         for one, name in zip(batch, names):
             record: Dict[str, Any] = {"params": plain(one), "time_elapsed": time_elapsed, "run_id": name}
             if name in there:
-                log = meta_log[name]
+                log = meta_eval_log[name]
                 for metric in self.eval_metrics:
                     if metric not in log["stats"]:
                         known = ", ".join(sorted(log["stats"]))

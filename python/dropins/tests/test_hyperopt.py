@@ -44,7 +44,7 @@ def test_random_search_draws_what_the_original_draws():
     strategy.tell(configs, [loss(config) for config in configs])
     assert len(strategy) == 5 and strategy.log[-1]["params"] == configs[-1] and strategy.log[0]["eval_id"] == 0
     asked, names = strategy.ask(2, store=True)
-    assert names == ["eval_5.yaml", "eval_6.yaml"] and load_yaml("eval_6.yaml") == asked[1]
+    assert names == ["eval_5.yaml", "eval_6.yaml"] and load_yaml("eval_6.yaml", False) == asked[1]
     strategy.ask(2, store=True, config_fnames=["a.json", "b.yaml"])
     assert os.path.isfile("a.json") and os.path.isfile("b.yaml")
     ids, best, evals, ckpts = strategy.get_best(2)

@@ -13,8 +13,8 @@ class ParameterGrid:
     (4, {'a': 'x', 'b': 2})
     """
 
-    def __init__(self, ranges):
-        self.ranges = {name: list(ranges[name]) for name in sorted(ranges)}
+    def __init__(self, param_grid):
+        self.ranges = {name: list(param_grid[name]) for name in sorted(param_grid)}
 
     def __len__(self):
         size = 1

@@ -38,7 +38,7 @@ def table(title, header, rows):
     Console(width=_WIDTH).print(made)
 
 
-def welcome_message(space_data, search_type, message=None):
+def welcome_message(space_data, search_type, fixed_params=None, message=None):
     """Print the variables of a search.
 
     Parameters
@@ -46,9 +46,12 @@ def welcome_message(space_data, search_type, message=None):
     space_data : list of dict
         name, type and extra of each.
     search_type : str
+    fixed_params : dict, optional
+        Rows of the type `fixed`.
     message : str, optional
     """
     rows = [(row["name"], row["type"], shown(row["extra"])) for row in space_data]
+    rows += [(str(name), "fixed", shown(value)) for name, value in (fixed_params or {}).items()]
     table(f"MLE-Hyperopt {search_type} Hyperspace", ("Variable", "Type", "Search Range"), rows)
     if message:
         print(message)
@@ -81,13 +84,13 @@ def ranking_message(best_eval_ids, best_configs, best_evals):
     table("Ranking", ("Rank", "ID", "Obj. 📉", "Configuration 🔖"), rows)
 
 
-def print_grid_hello(num_total_configs, num_dims):
-    print(f"Grid: {num_dims} variables, {num_total_configs} configurations")
+def print_grid_hello(num_total_configs, num_dims_grid):
+    print(f"Grid: {num_dims_grid} variables, {num_total_configs} configurations")
 
 
-def print_halving_hello(num_sh_batches, evals_per_batch, iters_per_batch, halving_coeff, total_num_iters):
+def print_halving_hello(num_sh_batches, evals_per_batch, iters_per_batch, halving_coeff, num_total_iters):
     print(f"Halving: {num_sh_batches} batches of {evals_per_batch} configurations, {iters_per_batch} iterations each")
-    print(f"  coefficient {halving_coeff}, {total_num_iters} iterations in all; first {evals_per_batch[0]} configurations")
+    print(f"  coefficient {halving_coeff}, {num_total_iters} iterations in all; first {evals_per_batch[0]} configurations")
 
 
 def print_halving_update(sh_counter, num_sh_batches, evals_per_batch, iters_per_batch, num_total_iters):
@@ -102,7 +105,7 @@ def print_hyperband_hello(num_hb_loops, sh_num_arms, sh_budgets, num_hb_batches,
     print(f"  {num_hb_loops} loops of {sh_num_arms} configurations from {sh_budgets} iterations on")
 
 
-def print_hyperband_update(hb_counter, num_hb_loops, hb_batch_counter, num_hb_batches, evals_per_batch):
+def print_hyperband_update(hb_counter, num_hb_loops, sh_num_arms, sh_budgets, num_hb_batches, hb_batch_counter, evals_per_batch):
     print(f"Hyperband: {hb_batch_counter}/{num_hb_batches} batches, {hb_counter}/{num_hb_loops} loops are done")
     if hb_batch_counter < num_hb_batches:
         print(f"  next {evals_per_batch[hb_batch_counter]} configurations")

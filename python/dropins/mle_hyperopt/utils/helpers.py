@@ -5,14 +5,14 @@ import math
 import os
 
 
-def flatten_config(d, parent_key="", sep="/"):
+def flatten_config(dictionary, parent_key="", sep="/"):
     """Return nested dicts as one.
 
     >>> flatten_config({"a": {"b": 1}})
     {'a/b': 1}
     """
     found = {}
-    for key, value in d.items():
+    for key, value in dictionary.items():
         name = f"{parent_key}{sep}{key}" if parent_key else key
         if hasattr(value, "items") and value:
             found.update(flatten_config(value, name, sep))
@@ -21,14 +21,14 @@ def flatten_config(d, parent_key="", sep="/"):
     return found
 
 
-def unflatten_config(d, sep="/"):
+def unflatten_config(dictionary, sep="/"):
     """Return one dict as nested ones.
 
     >>> unflatten_config({"a/b": 1, "c": 2})
     {'a': {'b': 1}, 'c': 2}
     """
     made = {}
-    for name, value in d.items():
+    for name, value in dictionary.items():
         at = made
         *above, last = name.split(sep) if isinstance(name, str) else [name]
         for part in above:
@@ -37,19 +37,19 @@ def unflatten_config(d, sep="/"):
     return made
 
 
-def merge_config_dicts(d1, d2):
+def merge_config_dicts(dict1, dict2):
     """Yield pairs of key and value of both dicts, nested ones together; the second one's count.
 
     >>> dict(merge_config_dicts({"a": {"b": 1}, "c": 2}, {"a": {"d": 3}}))
     {'a': {'b': 1, 'd': 3}, 'c': 2}
     """
-    for key in dict.fromkeys([*d1, *d2]):
-        if key not in d2:
-            yield key, d1[key]
-        elif key in d1 and hasattr(d1[key], "items") and hasattr(d2[key], "items"):
-            yield key, dict(merge_config_dicts(d1[key], d2[key]))
+    for key in dict.fromkeys([*dict1, *dict2]):
+        if key not in dict2:
+            yield key, dict1[key]
+        elif key in dict1 and hasattr(dict1[key], "items") and hasattr(dict2[key], "items"):
+            yield key, dict(merge_config_dicts(dict1[key], dict2[key]))
         else:
-            yield key, d2[key]
+            yield key, dict2[key]
 
 
 def as_plain(value):
@@ -89,11 +89,12 @@ def save_yaml(obj, filename):
     _replace(filename, text)
 
 
-def load_yaml(filename):
-    """Return what a YAML file holds, 1e-3 as a number."""
+def load_yaml(filename, keys_to_list=True):
+    """Return what a YAML file holds, 1e-3 as a number; of a mapping its values as a list, or with `keys_to_list` False itself."""
     from mle_logging.utils import load_yaml_config
 
-    return load_yaml_config(filename)
+    found = load_yaml_config(filename)
+    return list(found.values()) if keys_to_list and isinstance(found, dict) else found
 
 
 def save_log(obj, filename):
@@ -122,7 +123,7 @@ def load_log(filename):
     """
     ending = os.path.splitext(os.fspath(filename))[1]
     if ending == ".yaml":
-        found = load_yaml(filename) or {}
+        found = load_yaml(filename, False) or {}
         if not isinstance(found, dict) or any(not isinstance(one, dict) for one in found.values()):
             raise ValueError(f"{filename}: is no log of a search")
         return [found[name] for name in sorted(found, key=lambda name: int(name))]
@@ -132,13 +133,13 @@ def load_log(filename):
     raise ValueError(f"{filename}: logs end in .yaml, .json or .pkl")
 
 
-def save_strategy(strategy, filename):
+def save_strategy(obj, filename):
     """Write a whole strategy as a pickle."""
     os.makedirs(os.path.dirname(os.path.abspath(filename)), exist_ok=True)
     import pickle
 
     with open(filename, "wb") as file:
-        pickle.dump(strategy, file, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(obj, file, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def load_strategy(filename):
@@ -149,9 +150,9 @@ def load_strategy(filename):
         return pickle.load(file)
 
 
-def load_search_log(fname):
+def load_search_log(log_fname):
     """Return a log of a search as a data frame of pandas: a row an evaluation."""
-    return records_frame(load_log(fname))
+    return records_frame(load_log(log_fname))
 
 
 def records_frame(records):

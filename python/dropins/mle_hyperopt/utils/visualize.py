@@ -9,7 +9,7 @@ def visualize_2D_grid(
     plot_title="Temp Title",
     plot_subtitle=None,
     xy_labels=["x-label", "y-label"],
-    variable_name="Var Label",
+    variable_name="Performance",
     every_nth_tick=1,
     plot_colorbar=True,
     text_in_cell=False,

@@ -88,14 +88,16 @@ def seed_of(name):
     return int(label) if label.isdigit() and str(name).startswith("seed_") else name
 
 
-def aggregate_single_eval(seeds, all_seeds_for_run=None):
+def aggregate_single_eval(result_dict, all_seeds_for_run=None, eval_name=None):
     """Return one log over the seeds of a run.
 
     Parameters
     ----------
-    seeds : dict of logs by seed
+    result_dict : dict of logs by seed
     all_seeds_for_run : list, optional
         Which of them [default: all].
+    eval_name : str, optional
+        The run's name: then the log is below it.
 
     Returns
     -------
@@ -103,8 +105,8 @@ def aggregate_single_eval(seeds, all_seeds_for_run=None):
         `time` of the longest seed; `stats` with mean, std (population), p50, p10, p25, p75 and p90 for each number, and
         the seeds' arrays for the rest; `meta` with one value where it is the same for a run, else one a seed.
     """
-    names = list(all_seeds_for_run or seeds)
-    logs = [seeds[name] for name in names]
+    names = list(all_seeds_for_run or result_dict)
+    logs = [result_dict[name] for name in names]
 
     def union(group):
         return sorted({name for log in logs for name in log.get(group, {})})
@@ -129,12 +131,12 @@ def aggregate_single_eval(seeds, all_seeds_for_run=None):
         values = [log["meta"][name] for log in logs if name in log.get("meta", {})]
         made["meta"][name] = min(values, key=str) if name in SHARED else values
     made["meta"]["seeds"] = [seed_of(name) for name in names]
-    return AttributeDict(made)
+    return AttributeDict({eval_name: made} if eval_name is not None else made)
 
 
-def aggregate_batch_evals(runs, all_runs=None):
+def aggregate_batch_evals(result_dict, all_runs=None):
     """Return `{run: log over its seeds}` of `{run: {seed: log}}`."""
-    return AttributeDict({name: aggregate_single_eval(runs[name]) for name in all_runs or runs})
+    return AttributeDict({name: aggregate_single_eval(result_dict[name]) for name in all_runs or result_dict})
 
 
 def aggregate_over_seeds(result_dict, batch_case=False):

@@ -20,9 +20,13 @@ class StatsLog:
     clock_tracked, stats_tracked : dict of list
         A value an update; None where an update had none.
     stats_update_counter : int
+
+    Notes
+    -----
+    The folder and the seed are the logger's, which goes on with a stored log by :meth:`restore`: `reload` is its own.
     """
 
-    def __init__(self, time_to_track=(), what_to_track=(), freeze_keys=False):
+    def __init__(self, experiment_dir="", seed_id="no_seed_provided", time_to_track=(), what_to_track=(), reload=False, freeze_keys=False):
         names = [*BUILT_IN, *(name for name in time_to_track if name not in BUILT_IN)]
         self.clock_to_track = list(dict.fromkeys(names))
         self.stats_to_track = list(dict.fromkeys(what_to_track))

@@ -14,14 +14,14 @@ class TboardLog:
     The x axis is the first clock of the caller that is whole, else the number of the update.
     """
 
-    def __init__(self, time_to_track=(), what_to_track=(), experiment_dir="", seed_id="no_seed_provided"):
+    def __init__(self, experiment_dir="", seed_id="no_seed_provided"):
         self.log_dir = os.path.join(experiment_dir, "tboards/", f"tboard_{seed_id}")
         self.writer = EventWriter(self.log_dir)
 
-    def update(self, clock, stats, model_type=None, model=None, plot_to_tboard=None, grads=None):
-        """Write one update: statistics (the mean of arrays), weights, gradients and a figure."""
-        step = _step(clock)
-        for name, value in stats.items():
+    def update(self, time_to_track, clock_tick, stats_tick, model_type=None, model=None, grads=None, plot_to_tboard=None):
+        """Write one update, at the clocks that are tracked: statistics (the mean of arrays), weights, gradients and a figure."""
+        step = _step(clock_tick)
+        for name, value in stats_tick.items():
             if not isinstance(value, str):
                 self.writer.scalar(f"performance/{name}", float(np.mean(value)), step)
         if model is not None and model_type == "torch":

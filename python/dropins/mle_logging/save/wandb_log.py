@@ -14,7 +14,7 @@ class WandbLog:
 
     Parameters
     ----------
-    config : dict
+    config_dict : dict
         The run's config.
     config_fname, seed_id : str
     wandb_config : dict
@@ -26,7 +26,7 @@ class WandbLog:
         Whether W&B could be begun; a warning says why not.
     """
 
-    def __init__(self, config=None, config_fname=None, seed_id="no_seed_provided", wandb_config=None):
+    def __init__(self, config_dict=None, config_fname=None, seed_id="no_seed_provided", wandb_config=None):
         wanted = dict(wandb_config or {})
         missing = [name for name in ("key", "entity", "project", "group") if name not in wanted]
         if missing:
@@ -55,7 +55,7 @@ class WandbLog:
         self.correct_setup = False
         for _ in range(_TRIES):
             try:
-                wandb.init(config=dict(config or {}), group=wanted["group"], job_type=job_type, name=name)
+                wandb.init(config=dict(config_dict or {}), group=wanted["group"], job_type=job_type, name=name)
             except Exception as error:  # noqa: BLE001 - whatever W&B raises must not end a training
                 why = error
             else:
@@ -63,14 +63,14 @@ class WandbLog:
                 return
         warnings.warn(f"nothing is reported to W&B: {why}", RuntimeWarning, stacklevel=3)
 
-    def update(self, clock, stats, model_type=None, model=None, grads=None, plot_fig=None):
+    def update(self, clock_tick, stats_tick, model_type=None, model=None, grads=None, plot_to_wandb=None):
         """Report one update."""
         if not self.correct_setup:
             return
-        told = {f"time/{name}": value for name, value in clock.items()}
-        told.update({f"stats/{name}": value for name, value in stats.items()})
-        if plot_fig is not None:
-            told["img"] = self.wandb.Image(plot_fig)
+        told = {f"time/{name}": value for name, value in clock_tick.items()}
+        told.update({f"stats/{name}": value for name, value in stats_tick.items()})
+        if plot_to_wandb is not None:
+            told["img"] = self.wandb.Image(plot_to_wandb)
         if model_type == "jax":
             for kind, tree in (("params", model), ("grads", grads)):
                 for name, array in leaves(tree):

@@ -123,13 +123,13 @@ def print_reload(experiment_dir):
 
 
 def print_storage(
-    fig_path=None, extra_path=None, init_model_path=None, final_model_path=None, every_k_paths=None, top_k_paths=None, print_first=False
+    fig_path=None, extra_path=None, init_model_path=None, final_model_path=None, every_k_model_path=None, top_k_model_path=None, print_first=False
 ):
     """Print what was stored with an update."""
     rows = [("figure", fig_path), ("extra", extra_path)]
     if print_first:
         rows += [("first model", init_model_path), ("last model", final_model_path)]
-    rows += [("each k-th", _last(every_k_paths)), ("k best", _last(top_k_paths))]
+    rows += [("each k-th", _last(every_k_model_path)), ("k best", _last(top_k_model_path))]
     rows = [(name, str(path)) for name, path in rows if path]
     if rows:
         _table(None, rows)

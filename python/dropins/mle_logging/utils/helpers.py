@@ -115,7 +115,7 @@ def save_pkl_object(obj, filename):
         pickle.dump(obj, file, protocol=pickle.HIGHEST_PROTOCOL)
 
 
-def write_to_hdf5(log_fname, log_path, data_to_log, dtype=None, compress=True):
+def write_to_hdf5(log_fname, log_path, data_to_log, dtype="S5000", compress=True):
     """Write one dataset of an HDF5 file, in place of the one there.
 
     Parameters
@@ -125,7 +125,7 @@ def write_to_hdf5(log_fname, log_path, data_to_log, dtype=None, compress=True):
     data_to_log : array or list
         Numbers, or texts, which are stored as UTF-8.
     dtype : str, optional
-        Of numpy.
+        Of numpy. Texts have the length that they need, whatever it says, and numbers stay numbers.
     """
     import numpy as np
 

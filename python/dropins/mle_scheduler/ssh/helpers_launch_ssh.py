@@ -63,6 +63,6 @@ def submit_ssh(
     _refuse()
 
 
-def monitor_ssh(pid: int, ssh_settings: Mapping[str, Any]) -> bool:
+def monitor_ssh(job_id: int, ssh_settings: Mapping[str, Any]) -> bool:
     """Not available."""
     _refuse()

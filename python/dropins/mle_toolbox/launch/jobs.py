@@ -9,7 +9,7 @@ from ..config import mle_config
 from ..dot import plain
 
 
-def check_single_job_args(resource_to_run: str, single_job_args: Mapping[str, Any]) -> Dict[str, Any]:
+def check_single_job_args(resource_to_run: str, job_arguments: Mapping[str, Any]) -> Dict[str, Any]:
     """Return a job's arguments with what the configuration says for those that are missing."""
     general = plain(mle_config.general)
     section = {"slurm-cluster": "slurm", "sge-cluster": "sge", "gcp-cloud": "gcp"}.get(resource_to_run)
@@ -20,7 +20,7 @@ def check_single_job_args(resource_to_run: str, single_job_args: Mapping[str, An
         found.setdefault("env_name", general.get("remote_env_name"))
         for kind in ("use_conda_venv", "use_venv_venv"):
             found.setdefault(kind, bool(general.get(kind)))
-    found.update(plain(single_job_args or {}))
+    found.update(plain(job_arguments or {}))
     return found
 
 

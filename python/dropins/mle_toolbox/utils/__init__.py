@@ -9,7 +9,7 @@ import select
 import shutil
 import subprocess
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 import mle
 
@@ -117,25 +117,34 @@ def save_pkl_object(obj: Any, filename: str) -> None:
     os.replace(beside, filename)
 
 
-def load_hyper_log(log_fname: str) -> Any:
+def load_hyper_log(hyper_log_fpath: str) -> Any:
     """Return a search's results, `hyper_log.pkl`, as a :class:`~mle_toolbox.results.HyperLog`."""
     from ..results import load_hyper_log as load
 
-    return load(log_fname)
+    return load(hyper_log_fpath)
 
 
-def load_result_logs(*words: Any, **named: Any) -> Any:
+def load_result_logs(
+    experiment_dir: str = "experiments",
+    meta_log_fname: str = "meta_log.hdf5",
+    hyper_log_fname: str = "hyper_log.pkl",
+    aggregate_seeds: bool = True,
+) -> Any:
     """As :func:`mle_toolbox.load_result_logs`."""
     from ..results import load_result_logs as load
 
-    return load(*words, **named)
+    return load(experiment_dir, meta_log_fname, hyper_log_fname, aggregate_seeds)
 
 
-def combine_experiments(*words: Any, **named: Any) -> Any:
+def combine_experiments(
+    experiment_dirs: Sequence[str] = ("experiments",),
+    experiment_ids: Optional[Sequence[str]] = None,
+    aggregate_seeds: bool = True,
+) -> Any:
     """As :func:`mle_toolbox.combine_experiments`."""
     from ..results import combine_experiments as combine
 
-    return combine(*words, **named)
+    return combine(experiment_dirs, experiment_ids, aggregate_seeds)
 
 
 def __getattr__(name: str) -> Any:

@@ -56,6 +56,8 @@ def _ticks(ax: Any, names: Sequence[Any], every: int, digits: int) -> None:
 def plot_1D_bar(
     param_array: Sequence[Any],
     target_array: Sequence[float],
+    fig: Any = None,
+    ax: Any = None,
     plot_title: str = "",
     xy_labels: Optional[Sequence[str]] = None,
     every_nth_tick: int = 1,
@@ -63,8 +65,6 @@ def plot_1D_bar(
     ymax: Optional[float] = None,
     round_ticks: int = 1,
     hline: Optional[float] = None,
-    fig: Any = None,
-    ax: Any = None,
     figsize: Tuple[float, float] = (9, 6),
 ) -> Tuple[Any, Any]:
     """Draw a bar for each value of a parameter; `hline` is a dashed line to compare with."""
@@ -82,19 +82,22 @@ def plot_1D_bar(
 def plot_1D_line(
     param_array: Sequence[Any],
     target_array: Sequence[float],
+    fig: Any = None,
+    ax: Any = None,
     plot_title: str = "",
     xy_labels: Optional[Sequence[str]] = None,
     every_nth_tick: int = 1,
     ylims: Optional[Sequence[float]] = None,
     round_ticks: int = 1,
     hline: Optional[float] = None,
-    fig: Any = None,
-    ax: Any = None,
+    labels: Optional[str] = None,
     figsize: Tuple[float, float] = (9, 6),
 ) -> Tuple[Any, Any]:
-    """Draw a line with a dot for each value of a parameter."""
+    """Draw a line with a dot for each value of a parameter; with `labels` it is named in a legend."""
     fig, ax = axes(fig, ax, figsize)
-    ax.plot(range(len(param_array)), target_array, marker="o")
+    ax.plot(range(len(param_array)), target_array, marker="o", label=labels)
+    if labels is not None:
+        ax.legend()
     _ticks(ax, param_array, every_nth_tick, round_ticks)
     if ylims is not None:
         ax.set_ylim(*ylims)
@@ -166,15 +169,19 @@ def plot_2D_heatmap(
     max_heat: Optional[float] = None,
     min_heat: Optional[float] = None,
     round_ticks: int = 1,
-    cmap: str = "magma_r",
-    interpolation: Optional[str] = None,
     fig: Any = None,
     ax: Any = None,
     figsize: Tuple[float, float] = (10, 8),
+    cmap: str = "magma_r",
+    interpolation: Optional[str] = None,
+    plot_xlabel: bool = True,
+    plot_ylabel: bool = True,
+    shared_colorbar: bool = False,
 ) -> Tuple[Any, Any]:
     """Draw a matrix (len(range_y), len(range_x)); the first values are at the bottom left."""
+    xy_labels = [xy_labels[0] if plot_xlabel else "", xy_labels[1] if plot_ylabel else ""]
     return heat(
         np.asarray(heat_array, dtype="float64"), range_y, range_x, title, subtitle, xy_labels, variable_name,
-        every_nth_tick, plot_colorbar, text_in_cell, min_heat, max_heat, round_ticks, cmap, interpolation, fig, ax, figsize,
+        every_nth_tick, plot_colorbar and not shared_colorbar, text_in_cell, min_heat, max_heat, round_ticks, cmap, interpolation, fig, ax, figsize,
         flip=True,
     )  # fmt: skip

@@ -72,23 +72,23 @@ def animate_2D_grid(
     data: Any,
     var_name: str = "",
     dt: float = 1,
-    title: str = "Animated Grid",
-    xlabel: str = "x-Axis",
     ylabel: str = "y-Axis",
+    xlabel: str = "x-Axis",
     range_y: Optional[Sequence[Any]] = None,
     range_x: Optional[Sequence[Any]] = None,
     every_nth: int = 1,
     round_ticks: int = 1,
     vmin: Optional[float] = None,
     vmax: Optional[float] = None,
+    title: str = "Animated Grid",
     time_pre_str: str = "t=",
-    no_axis_ticks: bool = False,
-    cmap: str = "magma",
-    interpolation: Optional[str] = None,
     interval: int = 100,
     fps: int = 60,
     fname: str = "test_anim.gif",
     direct_save: bool = True,
+    no_axis_ticks: bool = False,
+    cmap: str = "magma",
+    interpolation: Optional[str] = None,
 ) -> Any:
     """Animate a matrix: data (n_times, n_rows, n_columns)."""
     import matplotlib.pyplot as plt
@@ -125,15 +125,15 @@ def animate_2D_grid(
 def animate_2D_scatter(
     data: Any,
     dt: float = 1,
-    title: str = "Animated Scatter",
-    xlabel: str = "x-Axis",
     ylabel: str = "y-Axis",
-    time_pre_str: str = "t=",
+    xlabel: str = "x-Axis",
+    title: str = "Animated Scatter",
     no_axis: bool = False,
     interval: int = 100,
     fps: int = 60,
     fname: str = "test_anim.gif",
     direct_save: bool = True,
+    time_pre_str: str = "t=",
 ) -> Any:
     """Animate points in a plane: data (n_times, n_points, 2). Both axes are from -7.5 to 7.5, and further when points are."""
     import matplotlib.pyplot as plt
@@ -157,16 +157,16 @@ def animate_2D_scatter(
 def animate_3D_scatter(
     data: Any,
     dt: float = 1,
-    title: str = "Animated Scatter",
-    xlabel: str = "x-Axis",
     ylabel: str = "y-Axis",
+    xlabel: str = "x-Axis",
     zlabel: str = "z-Axis",
-    time_pre_str: str = "t=",
+    title: str = "Animated Scatter",
     no_axis: bool = False,
     interval: int = 100,
     fps: int = 60,
     fname: str = "test_anim.gif",
     direct_save: bool = True,
+    time_pre_str: str = "t=",
 ) -> Any:
     """Animate points in space: data (n_times, n_points, 3)."""
     import matplotlib.pyplot as plt
@@ -194,17 +194,17 @@ def animate_3D_surface(
     y: Any,
     data: Any,
     dt: float = 1,
-    title: str = "Animated Surface",
-    xlabel: str = "x-Axis",
     ylabel: str = "y-Axis",
+    xlabel: str = "x-Axis",
     zlabel: str = "z-Axis",
-    time_pre_str: str = "t=",
+    title: str = "Animated Surface",
     no_axis: bool = False,
-    cmap: str = "magma",
     interval: int = 100,
     fps: int = 60,
+    cmap: str = "magma",
     fname: str = "test_anim.gif",
     direct_save: bool = True,
+    time_pre_str: str = "t=",
 ) -> Any:
     """Animate a surface: data (n_times, n_rows, n_columns) over x and y, each of that grid or of its side."""
     import matplotlib.pyplot as plt

@@ -37,17 +37,17 @@ def visualize_1D_bar(
     ymin: Optional[float] = None,
     ymax: Optional[float] = None,
     round_ticks: int = 1,
-    hline: Optional[float] = None,
-    fname: Optional[str] = None,
     fig: Any = None,
     ax: Any = None,
     figsize: Tuple[float, float] = (9, 6),
+    hline: Optional[float] = None,
+    fname: Optional[str] = None,
 ) -> Any:
     """Draw a bar of a metric for each value of a parameter, the others fixed; return figure and axes, or save it."""
     names, means = _column(hyper_df, fixed_params, param_to_plot, target_to_plot)
     labels = xy_labels if xy_labels is not None else [param_to_plot, target_to_plot]
     fig, ax = plot_1D_bar(
-        names, means, plot_title, labels, every_nth_tick, ymin, ymax, round_ticks, hline, fig, ax, figsize
+        names, means, fig, ax, plot_title, labels, every_nth_tick, ymin, ymax, round_ticks, hline, figsize
     )
     return finish(fig, ax, fname)
 
@@ -62,16 +62,18 @@ def visualize_1D_line(
     every_nth_tick: int = 1,
     ylims: Optional[Sequence[float]] = None,
     round_ticks: int = 1,
+    figsize: Tuple[float, float] = (9, 6),
     hline: Optional[float] = None,
-    fname: Optional[str] = None,
     fig: Any = None,
     ax: Any = None,
-    figsize: Tuple[float, float] = (9, 6),
+    fname: Optional[str] = None,
 ) -> Any:
     """Draw a line of a metric over the values of a parameter, the others fixed; return figure and axes, or save it."""
     names, means = _column(hyper_df, fixed_params, param_to_plot, target_to_plot)
     labels = xy_labels if xy_labels is not None else [param_to_plot, target_to_plot]
-    fig, ax = plot_1D_line(names, means, plot_title, labels, every_nth_tick, ylims, round_ticks, hline, fig, ax, figsize)
+    fig, ax = plot_1D_line(
+        names, means, fig, ax, plot_title, labels, every_nth_tick, ylims, round_ticks, hline, figsize=figsize
+    )
     return finish(fig, ax, fname)
 
 
@@ -112,14 +114,14 @@ def visualize_1D_lcurves(
     run_ids: Optional[Sequence[str]] = None,
     rgb_tuples: Optional[Sequence[Any]] = None,
     num_legend_cols: int = 1,
+    fig: Any = None,
+    ax: Any = None,
+    figsize: Tuple[float, float] = (9, 6),
+    fname: Optional[str] = None,
     plot_legend: bool = True,
     plot_xlabel: bool = True,
     plot_ylabel: bool = True,
     plot_ste_bar: bool = False,
-    fname: Optional[str] = None,
-    fig: Any = None,
-    ax: Any = None,
-    figsize: Tuple[float, float] = (9, 6),
 ) -> Any:
     """Draw a metric over a clock, a line for each run.
 
@@ -193,15 +195,15 @@ def visualize_2D_grid(
     norm_rows: bool = False,
     return_array: bool = False,
     round_ticks: int = 1,
+    fig: Any = None,
+    ax: Any = None,
+    figsize: Tuple[float, float] = (10, 8),
     cmap: str = "magma_r",
+    fname: Optional[str] = None,
     interpolation: Optional[str] = None,
     plot_xlabel: bool = True,
     plot_ylabel: bool = True,
     shared_colorbar: bool = False,
-    fname: Optional[str] = None,
-    fig: Any = None,
-    ax: Any = None,
-    figsize: Tuple[float, float] = (10, 8),
 ) -> Any:
     """Draw a metric over two parameters, the first to the right, small values at the bottom left, the others fixed.
 
@@ -227,8 +229,8 @@ def visualize_2D_grid(
     fig, ax = plot_2D_heatmap(
         range_x, range_y, values, plot_title, plot_subtitle or "", labels,
         variable_name if variable_name is not None else target_to_plot, every_nth_tick,
-        plot_colorbar and not shared_colorbar, text_in_cell, max_heat, min_heat, round_ticks, cmap, interpolation, fig, ax,
-        figsize,
+        plot_colorbar and not shared_colorbar, text_in_cell, max_heat, min_heat, round_ticks, fig, ax, figsize, cmap,
+        interpolation,
     )  # fmt: skip
     return finish(fig, ax, fname)
 

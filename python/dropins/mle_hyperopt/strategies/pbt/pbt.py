@@ -41,6 +41,32 @@ class PBTSearch(RungStrategy):
     }
     required = ("exploit", "explore", "steps_until_ready", "num_workers")
 
+    def __init__(
+        self,
+        real=None,
+        integer=None,
+        categorical=None,
+        search_config=default_config,
+        maximize_objective=False,
+        fixed_params=None,
+        reload_path=None,
+        reload_list=None,
+        seed_id=42,
+        verbose=False,
+    ):
+        super().__init__(
+            real,
+            integer,
+            categorical,
+            search_config,
+            maximize_objective,
+            fixed_params,
+            reload_path,
+            reload_list,
+            seed_id,
+            verbose,
+        )
+
     def setup_search(self):
         config = self.search_config
         self.num_workers, self.steps_until_ready = config["num_workers"], config["steps_until_ready"]
@@ -87,8 +113,8 @@ class PBTSearch(RungStrategy):
         performance, ckpts, params = (list(column) for column in zip(*results))
         self.copy_info, self.hyperparams, self.ckpt = [], [], []
         for worker, copied in enumerate(self.exploit.copies(performance)):
-            info = get_exploit_data(worker, copied, params, performance, ckpts, int(copied != worker))
-            self.ckpt.append(info.pop("ckpt"))
+            info, _, ckpt = get_exploit_data(int(copied != worker), worker, copied, params, performance, ckpts)
+            self.ckpt.append(ckpt)
             self.copy_info.append(info)
             # Once a step, so that asking twice gives the same.
             self.hyperparams.append(self.explore(info["copy_params"]) if copied != worker else dict(params[worker]))

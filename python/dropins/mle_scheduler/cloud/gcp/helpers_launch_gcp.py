@@ -47,17 +47,26 @@ def _refuse() -> NoReturn:
     raise no_backend("GCP ('gcp-cloud')")
 
 
-def submit_gcp(*_: Any, **__: Any) -> str:
+def submit_gcp(
+    filename: str,
+    cmd_line_arguments: str,
+    experiment_dir: str,
+    job_arguments: Mapping[str, Any],
+    debug_mode: bool,
+    cloud_settings: Mapping[str, Any],
+) -> str:
     """Not available."""
     _refuse()
 
 
-def monitor_gcp(*_: Any, **__: Any) -> bool:
+def monitor_gcp(vm_name: str, job_arguments: Mapping[str, Any]) -> bool:
     """Not available."""
     _refuse()
 
 
-def clean_up_gcp(*_: Any, **__: Any) -> None:
+def clean_up_gcp(
+    vm_name: str, job_arguments: Mapping[str, Any], experiment_dir: str, cloud_settings: Mapping[str, Any]
+) -> None:
     """Not available."""
     _refuse()
 
