@@ -13,8 +13,10 @@ use serde_json::{Map, Value, json};
 
 use super::study::cpu_us;
 
-/// Pairs of an ask and a tell whose mean is taken; of slow strategies fewer.
-const ROUNDS: u64 = 200;
+/// Pairs of an ask and a tell whose mean is taken, as `benches/peers.py` takes it of the peers.
+const ROUNDS: u64 = 30;
+/// Searches whose mean is taken, where they are quickly made.
+const TURNS: u64 = 10;
 
 /// Strategies, lengths of the history and the limits for a pair of an ask and a tell [µs].
 const LIMITS: &[(&str, &[(u64, f64)])] = &[
@@ -71,26 +73,34 @@ fn round(engine: &mut Engine) {
     engine.tell(asked.number, Told { state, curve: Vec::new() }).expect("told");
 }
 
+/// Returns an engine with a history: slow strategies would take hours to come there themselves.
+fn engine_with(strategy: &str, history: u64) -> Engine {
+    let mut engine = Engine::new(strategy, Setup::new(space(), 1)).expect("an engine");
+    for number in 0..history {
+        let at: Vec<f64> = (0..6).map(|k| unit(number, k)).collect();
+        let params = engine.space().decode(&at);
+        let state = PastState::Complete { values: vec![loss(&params)] };
+        engine.put(Past::new(number, params, state));
+    }
+    round(&mut engine);
+    engine
+}
+
 /// Prints the costs; returns those of strategies and histories [µs].
 fn costs() -> HashMap<(String, String), f64> {
     let mut costs = HashMap::new();
     for (strategy, limits) in LIMITS {
-        let mut engine = Engine::new(strategy, Setup::new(space(), 1)).expect("an engine");
-        let mut has = 0;
         for (history, limit) in *limits {
-            // What lies before is given, as a file has it: slow strategies would take hours to come here.
-            for number in has..*history {
-                let at: Vec<f64> = (0..6).map(|k| unit(number, k)).collect();
-                let params = engine.space().decode(&at);
-                let state = PastState::Complete { values: vec![loss(&params)] };
-                engine.put(Past::new(number, params, state));
+            // Few rounds each, so that the history stays about as long as its name says.
+            let turns = if *history <= 1_000 && *strategy != "gp" { TURNS } else { 1 };
+            let mut spent = 0.0;
+            for _ in 0..turns {
+                let mut engine = engine_with(strategy, *history);
+                let start = cpu_us();
+                (0..ROUNDS).for_each(|_| round(&mut engine));
+                spent += cpu_us() - start;
             }
-            round(&mut engine);
-            let rounds = if *strategy == "gp" { 30 } else { ROUNDS };
-            let start = cpu_us();
-            (0..rounds).for_each(|_| round(&mut engine));
-            let own = (cpu_us() - start) / rounds as f64;
-            has = history + rounds + 1;
+            let own = spent / (turns * ROUNDS) as f64;
             println!("search.{strategy}.{history} {own:.1} us {:.2}", own / limit);
             costs.insert(((*strategy).to_owned(), history.to_string()), own);
         }
@@ -159,7 +169,7 @@ fn workers() {
         values[500]
     };
     // The best loss there is lies below 1e-8.
-    for (strategy, seeds) in [("random", 10), ("tpe", 10), ("auto", 3)] {
+    for (strategy, seeds) in [("random", 10), ("tpe", 20), ("auto", 5)] {
         for (how, noise) in [("exact", 0.0), ("noisy", 0.2)] {
             let mean = |workers: usize| {
                 let regret = |seed| best(strategy, workers, noise, seed) / middle;

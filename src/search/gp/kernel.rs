@@ -2,8 +2,12 @@
 
 use super::frame::{Axis, Frame};
 
-/// What a parameter that is active in one row only adds to the squared distance, in units of its line.
-const HALF_ACTIVE: f64 = 0.25;
+/// Where on the line of a parameter a row in which it is not active stands, and its squared distance from that line.
+///
+/// All rows so have places in one space of points, which is what makes a kernel of their distances one: a distance that is
+/// the same to every active row does not, and such matrices have no Cholesky factor.
+const INACTIVE: f64 = 0.5;
+const OFF_LINE: f64 = 1.0 / 6.0;
 
 /// The shape of a kernel over scaled distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +122,48 @@ pub(crate) fn apart(axis: &Axis, a: f64, b: f64) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (true, true) => 0.0,
         (false, false) if axis.choice => f64::from(u8::from(a != b)),
-        (false, false) => (a - b) * (a - b),
+        (false, false) => gap(a, b) * gap(a, b),
         _ if axis.choice => 1.0,
-        _ => HALF_ACTIVE,
+        _ => gap(a, b) * gap(a, b) + OFF_LINE,
+    }
+}
+
+/// Returns how far two places are apart along a line.
+pub(crate) fn gap(a: f64, b: f64) -> f64 {
+    let place = |x: f64| if x.is_nan() { INACTIVE } else { x };
+    place(a) - place(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::search::space::Space;
+
+    #[test]
+    fn covariances_of_rows_with_inactive_parameters_have_no_negative_eigenvalue() {
+        let space = Space::parse(&json!({
+            "kind": ["a", "b"],
+            "x": {"type": "real", "low": 0, "high": 1, "when": {"kind": "b"}},
+            "y": {"type": "real", "low": 0, "high": 1},
+        }))
+        .unwrap();
+        let frame = Frame::new(&space);
+        let row = |i: i32| {
+            let x = if i % 2 == 0 { f64::NAN } else { f64::from(i) / 60.0 };
+            vec![f64::from(i % 2), x, f64::from(i * 7 % 60) / 60.0]
+        };
+        let rows: Vec<Vec<f64>> = (0..60).map(row).collect();
+        let columns: Vec<Vec<f64>> =
+            (0..3).map(|at| rows.iter().map(|row| row[at]).collect()).collect();
+        for shape in [Shape::Matern, Shape::Gauss] {
+            let kernel = Kernel::of(shape, &[3.0, -0.3, 1.0, 0.0, -20.0]);
+            let all: Vec<f64> =
+                rows.iter().flat_map(|row| kernel.against(&frame, row, &columns).0).collect();
+            let matrix = nalgebra::DMatrix::from_vec(60, 60, all);
+            let smallest = matrix.symmetric_eigenvalues().min();
+            assert!(smallest > -1e-9, "{shape:?}: {smallest}");
+        }
     }
 }

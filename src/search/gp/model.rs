@@ -3,7 +3,7 @@
 use super::cholesky::{Cholesky, dot};
 use super::fit::weights;
 use super::frame::Frame;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, gap};
 
 /// A Gaussian process conditioned on rows.
 #[derive(Clone, Debug)]
@@ -99,11 +99,9 @@ impl Model {
             }
             let (mut up, mut out) = (0.0, 0.0);
             for (i, other) in column.iter().enumerate() {
-                let gap = row[at] - other;
-                if !gap.is_nan() {
-                    up += by_square[i] * gap * self.alpha[i];
-                    out += by_square[i] * gap * beta[i];
-                }
+                let gap = gap(row[at], *other);
+                up += by_square[i] * gap * self.alpha[i];
+                out += by_square[i] * gap * beta[i];
             }
             let scale = 2.0 * self.kernel.weights[at];
             slopes.mean[at] = scale * up;

@@ -2,8 +2,8 @@
 //!
 //! Trials are split into the best few and the rest. Each side becomes a mixture of kernels over all parameters at once;
 //! candidates are drawn from the good side and the one with the largest ratio of densities is proposed. The better a
-//! good trial, the more its kernel weighs. Trials that failed count as bad, and so do those still running, which keeps
-//! workers apart; one that was pruned counts by the last value of its curve. A parameter that was inactive in a trial is
+//! good trial, the more its kernel weighs. Trials that failed count as bad, and so do in part those still running, which
+//! keeps workers apart; one that was pruned counts by the last value of its curve. A parameter that was inactive in a trial is
 //! spread over its prior there, so one model holds all branches of a conditional space.
 //!
 //! Settings: `startup` (default 10), the trials before the model, spread by Sobol; `candidates` (default 64).

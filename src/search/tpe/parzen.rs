@@ -14,6 +14,9 @@ use crate::search::stream::{Purpose, stream, unit};
 const BAD_MAX: usize = 500;
 /// The newest trials count fully, this many.
 const FRESH: usize = 25;
+/// How much a trial at work counts among the bad ones: enough to keep workers apart, too little for many of them to hold
+/// the search away from the best place known.
+const AT_WORK: f64 = 0.25;
 /// Bandwidths are multiplied with a number between this and 1, even in the logarithm and drawn anew for each ask: some
 /// proposals look about, others refine.
 const SCALE_MIN: f64 = 0.05;
@@ -51,7 +54,9 @@ impl Parzen {
         good: &[(usize, f64)],
     ) -> Result<Option<Map<String, Value>>> {
         let bad = self.bad(good);
-        let bad_weights: Vec<f64> = by_age(bad.len()).chain([1.0]).collect();
+        let share = |at: usize| if self.record.has_ended(at) { 1.0 } else { AT_WORK };
+        let bad_weights = by_age(bad.len()).zip(&bad).map(|(weight, at)| weight * share(*at));
+        let bad_weights: Vec<f64> = bad_weights.chain([1.0]).collect();
         let good_weights: Vec<f64> = good.iter().map(|(_, weight)| *weight).chain([1.0]).collect();
         let draw = unit(&mut stream(self.seed, number, Purpose::Model, SCALE_ATTEMPT));
         let scale = SCALE_MIN.powf(draw);

@@ -55,6 +55,11 @@ impl Record {
         self.values.len()
     }
 
+    /// Says whether a trial is no longer at work.
+    pub(crate) fn has_ended(&self, at: usize) -> bool {
+        self.ended[at]
+    }
+
     /// Returns how many trials are no longer at work.
     pub(crate) fn ended(&self) -> usize {
         self.ended_count

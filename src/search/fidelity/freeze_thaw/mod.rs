@@ -2,18 +2,19 @@
 //!
 //! All curves together are one Gaussian process over parameters and epochs; see its kernel. Whoever asks gets the trial
 //! with the largest improvement to be expected over the best mean reached so far, in view of the epochs it takes: an earlier
-//! one goes on for some epochs, or a new one begins. So there is no schedule of rungs: a promising curve runs on, and one
-//! that others overtake stays as it is. Trials at work count as if their next epochs had turned out as believed; where
+//! one goes on for some epochs, or a new one begins. How many epochs ahead it looks is drawn anew each time, even in the
+//! logarithm: near ones let good curves run on, far ones begin new trials. So there is no schedule of rungs: a promising
+//! curve runs on, and one that others overtake stays as it is. Trials at work count as if their next epochs had turned out as believed; where
 //! trials failed, a model of success holds new ones away.
 //!
 //! Settings: `startup` (by default as many trials as parameters and 2, from 5 to 12: the trials before the model), `first`
-//! (the epochs of a new trial, by default a ninth of all), `step` (default 0.3: a trial goes on for this share of its epochs),
+//! (the epochs of a new trial, by default a 27th of all), `step` (default 0.3: a trial goes on for this share of its epochs),
 //! `greed` (default 0.25: the power of the epochs that an improvement is divided by), `max_epoch`.
 //!
 //! # Source
 //! Swersky, Snoek and Adams, arXiv 1406.3896 (freeze-thaw, the kernel over epochs). A joint process over parameters and
 //! epochs instead of their conditional independence, expected improvement instead of entropy, and its division by the
-//! epochs are our choices.
+//! epochs are our choices. The drawn horizon: Rakotoarison et al., ICML 2024 (in-context freeze-thaw), section 4.2.
 
 mod fit;
 mod kernel;
@@ -100,7 +101,7 @@ impl FreezeThaw {
         let by_space = (space.dimensions() as u64 + 2).clamp(5, 12);
         let startup = whole_setting(name, &settings, "startup", 2)?.unwrap_or(by_space);
         let epochs = epochs_of(name, setup)?;
-        let first = whole_setting(name, &settings, "first", 1)?.unwrap_or(epochs.div_ceil(9));
+        let first = whole_setting(name, &settings, "first", 1)?.unwrap_or(epochs.div_ceil(27));
         Ok(FreezeThaw {
             frame: Frame::new(&space),
             start: Sampler::new(space.clone(), Start::new(space.dimensions(), seed), seed),
@@ -170,6 +171,9 @@ impl FreezeThaw {
             let (log, _) = log_improvement((best - belief.mean) / belief.deviation);
             belief.deviation.ln() + log - self.greed * ((aim - reached) as f64).ln()
         };
+        let mut generator = stream(self.seed, number, Purpose::Fidelity, paid);
+        let farther = (self.epochs as f64 / self.first as f64).powf(unit(&mut generator));
+        let horizon = ((self.first as f64 * farther) as u64).clamp(self.first, self.epochs);
         let mut moves = Vec::new();
         for (_, at) in leaders.iter().take(RESUMED_MAX) {
             let reached = trials[*at].reached();
@@ -178,25 +182,20 @@ impl FreezeThaw {
             {
                 continue;
             }
-            // The same trial may promise most soon, halfway or at its end.
-            let place = model.place_of(*at);
-            let soon = self.next(reached);
-            let end = (reached + left).min(self.epochs).max(soon);
-            let halfway = ((soon as f64 * end as f64).sqrt() as u64).clamp(soon, end);
-            let most = [soon, halfway, end].map(|aim| promise(&place, reached, aim));
-            moves.push((most.into_iter().fold(f64::NEG_INFINITY, f64::max), Move::Resume(*at)));
+            let aim = (reached + horizon.min(left)).min(self.epochs).max(self.next(reached));
+            moves.push((promise(&model.place_of(*at), reached, aim), Move::Resume(*at)));
         }
         let ended = trials.iter().rev().filter(|trial| trial.past.ended());
         let caution = 1.0 + ended.take_while(|trial| trial.failed()).count() as f64;
-        let end = left.min(self.epochs).max(self.first);
-        let mut generator = stream(self.seed, number, Purpose::Fidelity, paid);
+        let aim = horizon.min(left).max(self.first);
         for row in self.rows(trials, &leaders, &mut generator) {
             let fine = success.as_ref().map_or(0.0, |success| {
                 let belief = success.belief(&self.frame, &row);
                 caution * log_chance(belief.mean, belief.deviation).0
             });
-            moves.push((promise(&model.place(&row), 0, end) + fine, Move::New(row)));
+            moves.push((promise(&model.place(&row), 0, aim) + fine, Move::New(row)));
         }
+        moves.retain(|(promise, _)| !promise.is_nan());
         moves.sort_by(|a, b| b.0.total_cmp(&a.0));
         Some(moves)
     }
