@@ -193,18 +193,27 @@ def as_values(values: Values, names: Optional[Sequence[str]] = None) -> Optional
         return None
     if isinstance(values, dict):
         if names is None:
-            return [float(value) for value in values.values()]
+            return [_as_number(value) for value in values.values()]
         missing = [name for name in names if name not in values]
         if missing:
             from ._errors import InvalidError
 
             raise InvalidError(f"there is no value of {', '.join(missing)} among {', '.join(values)}")
-        return [float(values[name]) for name in names]
+        return [_as_number(values[name]) for name in names]
     if hasattr(values, "tolist"):
         values = values.tolist()
     if isinstance(values, (list, tuple)):
-        return [float(value) for value in values]
-    return [float(values)]  # type: ignore[arg-type]
+        return [_as_number(value) for value in values]
+    return [_as_number(values)]
+
+
+def _as_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        from ._errors import InvalidError
+
+        raise InvalidError(f"{value!r} is no number that a trial could be told", "a trial that has none is told as failed") from None
 
 
 class Strategy:

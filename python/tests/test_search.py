@@ -239,3 +239,14 @@ def test_what_matters_is_found_and_spaces_are_edited():
     assert inside + outside == 60 and 0 < inside < 60
     other = mle.Study("other", {"x": mle.real(0, 1), "y": mle.real(0, 1)}, db="lab.db", strategy="random")
     assert len(other.warm_start(study)) == 60
+
+
+def test_what_is_no_number_is_named_and_the_trial_stays_open(tmp_path):
+    study = mle.Study("told", {"x": mle.real(0, 1)}, db=tmp_path / "x.db", objective=["a", "b"])
+    trial = study.ask()
+    for told in ("good", [1.0, "good"], {"a": 1, "b": [2]}, [1.0, 10**400]):
+        with pytest.raises(mle.InvalidError, match="is no number that a trial could be told"):
+            study.tell(trial, told)
+    assert study.trials()["state"] == ["running"]
+    study.tell(trial, [1, 2])
+    assert study.trials()["state"] == ["complete"]

@@ -616,7 +616,13 @@ def _as_value(value):
         return float("nan")
     if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0):
         return tuple(_as_value(one) for one in value)
-    return plain(value) if isinstance(plain(value), (int, float)) else float(value)
+    found = plain(value)
+    if isinstance(found, (int, float)):
+        return found
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{value!r} is no number: a proposal is worth a number, or None where it failed") from None
 
 
 def _as_lists(proposals, values, ckpts):

@@ -61,3 +61,21 @@ def test_a_config_comes_back_whoever_reads_it(tmp_path):
         save_yaml(config, path)
         assert load_yaml_config(path) == config
         assert yaml.load(path.read_text(), Loader=_loader()) == config
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    from mle_hyperopt import RandomSearch
+    from mle_logging import load_config
+
+    space = {"real": {"x": {"begin": 0, "end": 1, "prior": "uniform"}}}
+    for name in ("bad.yaml", "bad.json"):
+        (tmp_path / name).write_bytes(b"a: \xff\n")
+        with pytest.raises(ValueError, match=name):
+            load_config(tmp_path / name)
+    (tmp_path / "log.json").write_text("{")
+    with pytest.raises(ValueError, match="log.json"):
+        RandomSearch(**space, reload_path=str(tmp_path / "log.json"))
+    strategy = RandomSearch(**space)
+    with pytest.raises(ValueError, match="'good' is no number"):
+        strategy.tell(strategy.ask(), "good")
+    assert len(strategy) == 0

@@ -129,7 +129,10 @@ def load_log(filename):
         return [found[name] for name in sorted(found, key=lambda name: int(name))]
     if ending == ".json":
         with open(filename, encoding="utf-8") as file:
-            return json.load(file)
+            try:
+                return json.load(file)
+            except ValueError as error:
+                raise ValueError(f"{filename}: is no log of a search: {error}") from None
     raise ValueError(f"{filename}: logs end in .yaml, .json or .pkl")
 
 

@@ -64,8 +64,7 @@ def _real():
 
 def load_yaml_config(config_fname, return_dotmap=False):
     """Return a config from a YAML file."""
-    with open(config_fname, encoding="utf-8") as file:
-        text = file.read()
+    text = _text_of(config_fname)
     config = _yaml.load(text)
     if config is None:
         import yaml
@@ -79,13 +78,20 @@ def load_yaml_config(config_fname, return_dotmap=False):
 
 def load_json_config(config_fname, return_dotmap=False):
     """Return a config from a JSON file; comments that begin with `//` or `#` are left out, and commas before an end."""
-    with open(config_fname, encoding="utf-8") as file:
-        text = file.read()
+    text = _text_of(config_fname)
     try:
         config = json.loads(_without_comments(text))
     except json.JSONDecodeError as error:
         raise ValueError(f"{config_fname}:{error.lineno}: is no JSON: {error.msg}") from None
     return _shaped(config, return_dotmap)
+
+
+def _text_of(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is no text in UTF-8: {error}") from None
 
 
 def _without_comments(text):
