@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mle::error::{Error, Result};
 use mle::id::{ExperimentId, RunId};
 use mle::metric::{Logger as Inner, LoggerOptions, Value};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -60,7 +60,7 @@ struct Gathered<'py> {
 }
 
 fn closed() -> Error {
-    Error::Conflict { what: "logger", id: String::new(), why: "is closed".into() }
+    Error::Conflict { what: "logger", id: "of this run".into(), why: "is closed".into() }
 }
 
 impl<'py> Gathered<'py> {
@@ -78,7 +78,7 @@ impl<'py> Gathered<'py> {
             let number = if let Ok(float) = value.cast::<PyFloat>() {
                 float.value()
             } else {
-                match number_of(&value)? {
+                match number_of(&key, &value)? {
                     Some(number) => number,
                     None if numbers_only => {
                         let why =
@@ -121,9 +121,14 @@ impl State {
 }
 
 /// Returns a value as a number, None when it is text or has several.
-fn number_of(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+fn number_of(name: impl std::fmt::Display, value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
     if value.is_instance_of::<PyInt>() {
-        return value.extract().map(Some);
+        let too_large = |_| {
+            PyOverflowError::new_err(format!(
+                "metric {name}: a whole number is too large for a float"
+            ))
+        };
+        return value.extract().map(Some).map_err(too_large);
     }
     let plain = value.is_instance_of::<PyString>()
         || value.is_instance_of::<PyList>()
@@ -155,7 +160,7 @@ fn gather_other(
     if let Ok(dict) = value.cast::<PyDict>() {
         for (key, value) in dict.iter() {
             let name = format!("{name}/{}", key.str()?.to_cow()?);
-            match number_of(&value)? {
+            match number_of(&name, &value)? {
                 Some(number) => others.push((name, Value::Scalar(number))),
                 None => gather_other(&name, &value, others)?,
             }

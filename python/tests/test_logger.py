@@ -466,3 +466,45 @@ def test_threads_that_fork_at_once_do_not_wait_for_each_other():
     assert statuses == [0] * 40
     log.close()
     assert all(values("lab.db", f"t{i}") == list(range(10)) for i in range(4))
+
+
+def test_a_number_that_is_too_large_and_a_closed_logger_are_named(tmp_path):
+    logger = mle.Logger(tmp_path / "x.db")
+    for row in ({"loss": 10**400}, {"train": {"loss": 10**400}}):
+        with pytest.raises(OverflowError, match="loss: a whole number is too large for a float"):
+            logger.log(row)
+    logger.log({"loss": 10**300})
+    logger.close()
+    with pytest.raises(mle.ConflictError, match="logger of this run is closed"):
+        logger.log({"loss": 1})
+    assert mle.open(tmp_path / "x.db").sql("SELECT value FROM points")["value"] == [1e300]
+
+
+def test_a_full_disk_is_said_with_the_file_and_keeps_what_was_committed(tmp_path):
+    disk = tmp_path / "small"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True).returncode != 0:
+        pytest.skip("only the superuser can make a small disk")
+    try:
+        script = "\n".join([
+            "import mle, sys",
+            "logger = mle.Logger(sys.argv[1])",
+            "try:",
+            "    for step in range(10**6):",
+            "        logger.log({'a': step, 'b': step})",
+            "except mle.FailedError as error:",
+            "    print(error)",
+            "try:",
+            "    logger.close()",
+            "except mle.FailedError as error:",
+            "    print(error)",
+        ])  # fmt: skip
+        done = subprocess.run([sys.executable, "-c", script, disk / "x.db"], capture_output=True, text=True)
+        lines = done.stdout.splitlines()
+        assert lines and all("x.db: " in line and "free some disk space" in line for line in lines), done
+        db = mle.open(disk / "x.db")
+        assert db.sql("SELECT count(*) FROM points").one() > 1000
+        assert db.sql("SELECT count(*) FROM metrics").one() == 2
+        db.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)

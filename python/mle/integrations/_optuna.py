@@ -622,7 +622,7 @@ class OptunaStrategy(OutsideStrategy):
         if count is None or not isinstance(self.sampler, optuna.samplers.GridSampler):
             return False
         places = {trial.system_attrs.get("grid_id") for trial in self.search.get_trials(deepcopy=False)}
-        return len(places - {None}) >= count
+        return bool(len(places - {None}) >= count)
 
     def _give(self, state: str) -> Optional[Dict[str, Any]]:
         tries = 0

@@ -141,7 +141,8 @@ impl Writer {
                 Err(error) => {
                     self.appender.reset();
                     if !self.may_retry(&error) {
-                        self.shared.stop(Stop::Failed(error.to_string()));
+                        let why = self.in_words(&error);
+                        self.shared.stop(Stop::Failed(why));
                         return false;
                     }
                 }
@@ -176,14 +177,27 @@ impl Writer {
         store.write(|tx| self.appender.append_rows(tx, part))
     }
 
+    /// What is in the way, with the file and the next step: whoever is told calls something else.
+    fn in_words(&self, error: &Error) -> String {
+        let (path, mut text) = (self.path.display().to_string(), error.to_string());
+        if !text.contains(&path) {
+            text = format!("{path}: {text}");
+        }
+        if let Some(hint) = error.hint().filter(|hint| !text.contains(hint.as_str())) {
+            text = format!("{text}; {hint}");
+        }
+        text
+    }
+
     /// A full disk gets room again and a busy file free; a run or file that is gone does not come back.
     fn may_retry(&mut self, error: &Error) -> bool {
         if !matches!(error, Error::Busy { .. } | Error::Io { .. } | Error::Sqlite { .. }) {
             return false;
         }
+        let why = self.in_words(error);
         let shared = self.shared.clone();
         let mut front = shared.front();
-        front.error = Some(error.to_string());
+        front.error = Some(why);
         front.failures += 1;
         shared.tell_callers();
         if front.closing {
