@@ -119,8 +119,8 @@ class MLELogger:
             top_k_minimize_metric,
             keep=self._keep,
         )
-        self.figure_log = FigureLog(self.experiment_dir, self.seed_id, self._keep)
-        self.extra_log = ExtraLog(self.experiment_dir, self.seed_id, self._keep)
+        self.figure_log = FigureLog(self.experiment_dir, self.seed_id, keep=self._keep)
+        self.extra_log = ExtraLog(self.experiment_dir, self.seed_id, keep=self._keep)
         if reload:
             self._reload()
         self.tboard_log = (

@@ -398,3 +398,15 @@ def test_hdf5_columns_come_back_as_h5py_reads_them(tmp_path):
                     at = at[part]
                 other = file[name][()]
                 assert at.dtype == other.dtype and at.shape == other.shape and at.tobytes() == other.tobytes(), name
+
+
+def test_columns_of_statistics_and_clocks_are_added():
+    from mle_logging.save import StatsLog
+
+    log = StatsLog("", "seed_1", ["steps"], ["loss"])
+    log.update({"steps": 1}, {"loss": 1.0})
+    log.extend_tracking(["accuracy", "grad"], "epochs")
+    log.extend_tracking("one")
+    assert log.stats_to_track == ["loss", "accuracy", "grad", "one"] and log.clock_to_track[-2:] == ["steps", "epochs"]
+    log.update({"steps": 2, "epochs": 1}, {"loss": 0.5, "one": 3.0})
+    assert log.stats_tracked["one"] == [None, 3.0] and log.clock_tracked["epochs"] == [None, 1]

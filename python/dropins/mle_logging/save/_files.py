@@ -8,14 +8,15 @@ from .. import _store
 class FileLog:
     """Files of one kind.
 
-    `keep(path, kind, step)` stores a file in the database under the place it has in the folder.
+    `keep(path, kind, step)` stores a file in the database under the place it has in the folder. `reload` is the logger's own,
+    which goes on with what was stored by :meth:`restore`.
     """
 
     folder = ""
     kind = "extra"
     suffix = ""
 
-    def __init__(self, experiment_dir="", seed_id="no_seed_provided", keep=None):
+    def __init__(self, experiment_dir="", seed_id="no_seed_provided", reload=False, keep=None):
         self.experiment_dir = experiment_dir
         self.directory = os.path.join(experiment_dir, self.folder)
         self.seed_id = seed_id

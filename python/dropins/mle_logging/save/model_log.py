@@ -35,6 +35,7 @@ class ModelLog:
         save_top_k_ckpt=None,
         top_k_metric_name=None,
         top_k_minimize_metric=None,
+        reload=False,
         keep=None,
     ):
         _check(

@@ -46,11 +46,12 @@ class StatsLog:
         #: `[first row, unix time of its elapsed 0]` of each session.
         self.sessions = []
 
-    def extend_tracking(self, add_track_vars):
-        """Add columns of statistics; a text is one name."""
+    def extend_tracking(self, stats_keys=None, time_keys=None):
+        """Add columns of statistics and clocks; a text is one name."""
         self._settle()
-        for name in [add_track_vars] if isinstance(add_track_vars, str) else add_track_vars:
-            self._column(self.stats_to_track, self._stats, name)
+        for names, order, columns in ((stats_keys, self.stats_to_track, self._stats), (time_keys, self.clock_to_track, self._clocks)):
+            for name in [names] if isinstance(names, str) else names or ():
+                self._column(order, columns, name)
 
     @property
     def clock_tracked(self):
