@@ -213,6 +213,10 @@ fn a_study_of_optuna_is_taken_over() {
         // It goes on from there.
         let next = json_of(&lab, &["ask", "toy", "-n", "2"]);
         assert_eq!(next["trials"][1]["number"], json!(6));
+        // What was taken over before is not taken again.
+        let again = json_of(&lab, &["study", "import", "toy", "optuna.sqlite", "--name", "one"]);
+        assert_eq!(again["numbers"], json!([]), "{again}");
+        assert_eq!(again["left_out"].as_array().unwrap().len(), 5);
         // Into a study with other parameters.
         lab.mle(&[
             "study",

@@ -210,6 +210,9 @@ fn points_are_added_and_studies_start_warm() {
         .fails(2, "point 2: parameter layers");
     let added = json_of(&lab, &["study", "add", "new", "--file", "points.json", "--skip"]);
     assert_eq!((&added["numbers"], &added["left_out"][0]["point"]), (&json!([2, 3]), &json!(2)));
+    lab.write("typo.json", r#"[{"params": {"lr": 0.2, "layers": 2, "act": "relu"}, "valu": 0.4}]"#);
+    lab.mle(&["study", "add", "new", "--file", "typo.json"])
+        .fails(2, "a key of point 0: \"valu\" is none of params, value, values, failed");
     let warm = json_of(&lab, &["study", "warm-start", "new", "old"]);
     assert_eq!(warm["numbers"].as_array().unwrap().len(), 10);
     assert_eq!(json_of(&lab, &["study", "warm-start", "new", "old"])["numbers"], json!([]));

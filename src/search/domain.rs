@@ -241,6 +241,8 @@ impl Numeric {
     fn at_unit(&self, u: f64) -> f64 {
         match (self.count(), self.prior) {
             (Some(count), Prior::Uniform) => self.lattice_point(cell(u, count)),
+            // Where half a step is less than rounding takes away, a single value has no edges.
+            (Some(1), _) => self.lattice_point(0),
             (Some(count), _) => {
                 let place = (self.quantile(u) - self.low) / self.lattice_step().unwrap_or(1.0);
                 self.lattice_point((place.round().max(0.0) as u64).min(count - 1))
@@ -252,6 +254,7 @@ impl Numeric {
     fn unit_of(&self, x: f64) -> f64 {
         match (self.index_of(x), self.count(), self.prior) {
             (Some(index), Some(count), Prior::Uniform) => centre(index, count),
+            (Some(_), Some(1), _) => centre(0, 1),
             (Some(index), Some(_), _) => {
                 let half = self.lattice_step().unwrap_or(1.0) / 2.0;
                 let value = self.lattice_point(index);
@@ -288,7 +291,8 @@ impl Numeric {
                 normal::share(z(low), z(high), z(x))
             }
         };
-        share.clamp(0.0, 1.0)
+        // Ends that rounding does not tell apart have no shares between them.
+        if share.is_nan() { 0.5 } else { share.clamp(0.0, 1.0) }
     }
 
     /// Returns the number with the share `u` of the prior below it.

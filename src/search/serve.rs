@@ -84,6 +84,18 @@ fn answer(session: &mut Option<Session>, line: &str) -> Result<Option<Value>> {
     }
 }
 
+/// Trials that one request may ask for: all of them stand in one reply.
+const ASK_MAX: u64 = 100_000;
+
+/// Refuses to hand out more trials than fit a reply.
+pub(crate) fn asked_for(count: u64) -> Result<()> {
+    if count > ASK_MAX {
+        let error = Error::invalid("n", format!("{count} is more than {ASK_MAX} trials at once"));
+        return Err(error.with_hint("ask several times"));
+    }
+    Ok(())
+}
+
 /// What a request to begin may have.
 const INIT_KEYS: [&str; 11] = [
     "op",
@@ -150,7 +162,9 @@ impl Session {
 
     fn ask(&mut self, request: &Map<String, Value>) -> Result<Value> {
         let mut trials = Vec::new();
-        for _ in 0..whole(request, "n")?.unwrap_or(1) {
+        let count = whole(request, "n")?.unwrap_or(1);
+        asked_for(count)?;
+        for _ in 0..count {
             match self.engine.ask()? {
                 Ok(asked) => {
                     let mut trial = json!({"id": asked.number, "params": asked.params});
@@ -308,5 +322,14 @@ mod tests {
             "budget": 100, "max_epoch": null, "epoch_budget": null, "seed": 3, "workers": 1, "options": {}}"#;
         let line: Vec<u8> = whole.iter().copied().filter(|byte| *byte != b'\n').collect();
         assert_eq!(replies(&line)[0]["ok"], true);
+    }
+
+    #[test]
+    fn more_trials_than_fit_a_reply_are_refused() {
+        let init = br#"{"op": "init", "space": {"x": {"type": "real", "low": 0, "high": 1}}}"#;
+        let replies =
+            replies(&[init.as_slice(), b"\n{\"op\": \"ask\", \"n\": 1000000000000}"].concat());
+        let error = replies[1]["error"].as_str().unwrap_or_default();
+        assert!(error.contains("1000000000000 is more than 100000"), "{error}");
     }
 }

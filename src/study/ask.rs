@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::id::{ConfigId, StudyId, TrialId, new_uid};
 use crate::protocol::{self, State};
+use crate::search::serve::asked_for;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
@@ -63,6 +64,7 @@ pub fn ask(
     n: u64,
     who: &str,
 ) -> Result<Answer> {
+    asked_for(n)?;
     let mut answer = Answer { trials: Vec::new(), nothing: None };
     let now = stand(tx, study)?;
     if now.state == "paused" {

@@ -128,7 +128,8 @@ pub fn resume(tx: &WriteTx<'_>, study: StudyId, who: &str) -> Result<bool> {
     }
 }
 
-/// Adds points as trials of their own; those without a value are what the next asks hand out. With `strict` one that does not fit refuses all.
+/// Adds points as trials of their own; those without a value are what the next asks hand out. With `strict` one that does not fit refuses all;
+/// one of another study that was added before is left out.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a point that does not fit; [`Error::Sqlite`].
@@ -147,9 +148,25 @@ pub fn add(
         // Whoever makes jobs of them looks at open studies alone.
         wake(tx, study, &now, who)?;
     }
+    let from = |extra: &Value| (!extra["number"].is_null()).then(|| extra.clone());
+    let taken: Vec<(Value, Map<String, Value>)> =
+        match points.iter().any(|point| from(&point.extra).is_some()) {
+            true => read::trials(tx, study)?
+                .into_iter()
+                .filter_map(|trial| Some((from(&trial.extra)?, trial.params)))
+                .collect(),
+            false => Vec::new(),
+        };
     for (at, point) in points.iter().enumerate() {
         // Parameters in the order of the space, so that equal points look equal.
         let params = in_order(&space, &point.params);
+        let same = |(extra, known): &&(Value, Map<String, Value>)| {
+            ["study", "number"].iter().all(|key| extra[key] == point.extra[key]) && *known == params
+        };
+        if from(&point.extra).is_some() && taken.iter().any(|other| same(&other)) {
+            added.left_out.push((at, "was taken over before".to_owned()));
+            continue;
+        }
         match space.check(&params).and_then(|()| check_values(point.told.as_ref(), goals.len())) {
             Ok(()) => {
                 added.numbers.push(give(tx, study, &now, &Point { params, ..point.clone() }, who)?)

@@ -175,8 +175,18 @@ fn points(list: &Value) -> Result<Vec<Point>> {
     list.iter().enumerate().map(|(at, entry)| point(entry, at)).collect()
 }
 
+/// What a point of a list may have.
+const POINT_KEYS: [&str; 4] = ["params", "value", "values", "failed"];
+
 fn point(entry: &Value, at: usize) -> Result<Point> {
     let bad = |why: &str| Error::invalid(format!("point {at}"), why);
+    let keys = entry.as_object().into_iter().flat_map(Map::keys);
+    if let Some(key) = keys.into_iter().find(|key| !POINT_KEYS.contains(&key.as_str())) {
+        return Err(crate::words::unknown(&format!("a key of point {at}"), key, &POINT_KEYS));
+    }
+    if entry.get("failed").is_some_and(|failed| !failed.is_boolean()) {
+        return Err(bad("has a `failed` that is neither true nor false"));
+    }
     let params: Map<String, Value> =
         entry["params"].as_object().cloned().ok_or_else(|| bad("has no params"))?;
     let list = match (entry.get("values"), entry.get("value")) {

@@ -2,7 +2,7 @@
 //! do not.
 //!
 //! Regions restart at their first size once they have become tiny. How many of four turns are local, one to three,
-//! follows how often local and other trials have been better than all before them. All of it is computed from the
+//! follows how often local and other trials have been clearly better than all before them. All of it is computed from the
 //! values in order of their numbers.
 //!
 //! # Source
@@ -21,6 +21,8 @@ const FADING: f64 = 0.9;
 /// What the trials so far say about local turns.
 pub(crate) struct Local {
     dimensions: f64,
+    /// What counts as an improvement.
+    least: f64,
     best: f64,
     /// Half the side of the region for the next local turn.
     pub width: f64,
@@ -29,15 +31,16 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn new(dimensions: usize) -> Local {
+    /// Returns the state before the first trial; smaller improvements than `least` are none.
+    pub(crate) fn new(dimensions: usize, least: f64) -> Local {
         let dimensions = dimensions.max(1) as f64;
         let width = WIDTH / dimensions.sqrt();
-        Local { dimensions, best: f64::INFINITY, width, credit: [(1.0, 2.0); 2] }
+        Local { dimensions, least, best: f64::INFINITY, width, credit: [(1.0, 2.0); 2] }
     }
 
     /// Takes in the value of a trial, which was proposed by a model or not.
     pub(crate) fn learn(&mut self, number: u64, value: f64, modelled: bool) {
-        let better = value < self.best;
+        let better = self.best - value > self.least;
         self.best = self.best.min(value);
         if !modelled {
             return;
@@ -87,7 +90,7 @@ mod tests {
     #[test]
     fn success_widens_the_region_and_earns_turns() {
         let turns = |local: &Local| (0..4).filter(|number| local.has_turn(*number)).count();
-        let (mut lucky, mut unlucky) = (Local::new(3), Local::new(3));
+        let (mut lucky, mut unlucky) = (Local::new(3, 0.0), Local::new(3, 0.0));
         let first = lucky.width;
         assert_eq!(turns(&lucky), 2);
         for number in 0..40 {

@@ -1,8 +1,8 @@
 //! A Gaussian process: proposes where a smooth model of the trials so far promises most (Bayesian optimisation).
 //!
 //! The model is a Gaussian process over the unit cube with a length-scale for each parameter; whole numbers, steps and
-//! choices are seen as the values they are, and a parameter that is inactive is at a fixed distance from any value of
-//! it. Values are bent before the fit, in the way that makes them most likely. Trials that failed are kept out of the
+//! choices are seen as the values they are, and a parameter that is inactive stands beside the middle of its
+//! line. Values are bent before the fit, in the way that makes them most likely. Trials that failed are kept out of the
 //! model and feed one of the chance of success; trials that run count as if they had turned out as believed.
 //!
 //! Where all parameters are numbers, turns of a local search in a region around the best trial alternate with those of
@@ -63,6 +63,9 @@ const EACH_MAX: u64 = 48;
 
 /// By how much a squared exponential has to be the likelier kernel.
 const GAUSS_MARGIN: f64 = 2.0;
+/// What a trial has to be better than all before it, as a share of the distance of the median from the best, to count as
+/// a success of its kind of turn: polishing a peak is none.
+const IMPROVEMENT: f64 = 0.03;
 /// How far the first steps along the coordinates go.
 const STEP: f64 = 1.0 / 6.0;
 
@@ -251,7 +254,13 @@ impl Gp {
 impl Gp {
     /// Returns the state of the local search when it is its turn.
     fn local_turn(&self, number: u64) -> Option<Local> {
-        let mut local = Local::new(self.frame.dimensions());
+        let mut sorted: Vec<f64> = self.rows.valued().map(|(.., value)| value).collect();
+        sorted.sort_by(f64::total_cmp);
+        let least = match &sorted[..] {
+            [] => 0.0,
+            [best, ..] => IMPROVEMENT * (sorted[sorted.len() / 2] - best),
+        };
+        let mut local = Local::new(self.frame.dimensions(), least);
         for (past, _, value) in self.rows.valued() {
             local.learn(past, value, past >= self.startup);
         }

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::{every_kind, finite, settings};
 use crate::search::domain::Domain;
+use crate::search::engine::Engine;
 use crate::search::space::{Space, nest};
+use crate::search::strategy::Setup;
 
 fn refusal(space: Value) -> String {
     let error = Space::parse(&space).unwrap_err();
@@ -253,6 +255,32 @@ fn domains() -> Vec<Domain> {
         "q": {"type": "real", "low": 1, "high": 10, "prior": "lognormal"}
     });
     Space::parse(&space).unwrap().params().iter().map(|param| param.domain.clone()).collect()
+}
+
+#[test]
+fn a_range_of_one_value_has_it_everywhere() {
+    for value in [1e-300, 0.5, 3.0, 1e300] {
+        for prior in ["uniform", "log"] {
+            let axis = json!({"type": "real", "low": value, "high": value, "prior": prior});
+            let space = Space::parse(&json!({"x": axis, "y": [1, 2]})).unwrap();
+            for place in [0.0, 0.3, 1.0] {
+                let point = space.decode(&[place, 0.1]);
+                assert_eq!(point["x"].as_f64(), Some(value), "{prior}");
+                assert_eq!(space.encode(&point)[0], Some(0.5), "{prior} {value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ends_that_rounding_does_not_tell_apart_are_no_panic() {
+    let axis = json!({"type": "integer", "low": 9e15, "high": 9e15 + 2.0, "prior": "log"});
+    let space = Space::parse(&json!({"x": axis, "y": [1, 2]})).unwrap();
+    for name in ["tpe", "smbo", "gp", "cmaes"] {
+        let mut engine = Engine::new(name, Setup::new(space.clone(), 1)).unwrap();
+        let asked = engine.ask().unwrap().unwrap();
+        assert!(space.check(&asked.params).is_ok(), "{name}");
+    }
 }
 
 #[test]
