@@ -380,3 +380,39 @@ fn trials_go_on_where_they_are_worth_it() {
         );
     }
 }
+
+#[test]
+fn no_point_is_proposed_twice_after_an_edit_and_a_number_may_not_mean_two() {
+    let lab = Lab::new();
+    let space = r#"{"x": {"type": "real", "low": 0, "high": 1}, "y": {"type": "real", "low": 0, "high": 1}}"#;
+    for strategy in ["random", "nsga2", "tpe", "de"] {
+        lab.mle(&[
+            "study",
+            "new",
+            strategy,
+            "--space",
+            space,
+            "--strategy",
+            strategy,
+            "--db",
+            "e.db",
+        ])
+        .ok();
+        let mut seen = std::collections::HashSet::new();
+        for edited in [false, true] {
+            if edited {
+                lab.mle(&["study", "space", strategy, "--set", space, "--constraint", "x < 0.7"])
+                    .ok();
+            }
+            for _ in 0..12 {
+                let trial = json_of(&lab, &["ask", strategy])["trials"][0].clone();
+                assert!(seen.insert(trial["params"].to_string()), "{strategy}: {trial} again");
+                let value = format!("value={}", trial["params"]["x"]);
+                lab.mle(&["tell", strategy, &trial["number"].to_string(), &value]).ok();
+            }
+        }
+        lab.mle(&["study", "replay", strategy]).ok();
+    }
+    lab.mle(&["study", "new", "2", "--space", space]).ok();
+    lab.mle(&["ask", "2"]).fails(2, "\"2\" is the id of one and the name of another");
+}

@@ -359,13 +359,17 @@ pub fn latest(tx: &ReadTx) -> Result<Option<ExperimentId>> {
 fn find_among(tx: &ReadTx, word: &str, deleted: bool) -> Result<ExperimentId> {
     // A uid begins with a zero for the next 500 years, an id never does.
     let id = word.parse::<i64>().ok().filter(|_| !word.starts_with(['0', '+']));
-    if let Some(id) = id
-        && let Some(found) = tx.maybe(BY_ID, named_params! {":id": id}, |row| row.get(0))?
-    {
-        return Ok(found);
-    }
+    let by_id = match id {
+        Some(id) => tx.maybe(BY_ID, named_params! {":id": id}, |row| row.get(0))?,
+        None => None,
+    };
     let by_name = named_params! {":name": word, ":deleted": deleted};
-    if let Some(found) = tx.maybe(BY_NAME, by_name, |row| row.get(0))? {
+    let by_name: Option<ExperimentId> = tx.maybe(BY_NAME, by_name, |row| row.get(0))?;
+    if by_id.is_some() && by_name.is_some() && by_id != by_name {
+        let why = format!("\"{word}\" is the id of one and the name of another");
+        return Err(Error::invalid("experiment", why).with_hint("give the uid of the one you mean"));
+    }
+    if let Some(found) = by_id.or(by_name) {
         return Ok(found);
     }
     let prefix = word.to_ascii_lowercase();

@@ -333,7 +333,7 @@ impl Numeric {
                 self.quantile(centre(k, count))
             } else if k + 1 == count {
                 self.high
-            } else if self.prior == Prior::Uniform {
+            } else if self.prior == Prior::Uniform && (self.high - self.low).is_finite() {
                 self.low + k as f64 * ((self.high - self.low) / (count - 1) as f64)
             } else {
                 // Whole numbers and steps are spread between the values themselves, not their cells.

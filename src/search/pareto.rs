@@ -113,6 +113,8 @@ fn volume(mut rows: Vec<Vec<f64>>, reference: &[f64]) -> f64 {
         last => {
             // From the worst last objective on, the rows that remain cut little away from each other.
             rows.sort_by(|a, b| b[last - 1].total_cmp(&a[last - 1]).then(lexicographic(a, b)));
+            // Each copy of a row would double the time.
+            rows.dedup_by(|a, b| lexicographic(a, b).is_eq());
             let own = |at: usize| exclusive(&rows[at], &rows[at + 1..], reference);
             (0..rows.len()).map(own).sum()
         }
@@ -178,6 +180,16 @@ mod tests {
             fronts.push(front);
         }
         fronts
+    }
+
+    #[test]
+    fn equal_rows_count_once_and_cost_nothing() {
+        let copies = |row: [f64; 3]| vec![row.to_vec(); 60];
+        assert_eq!(hypervolume(&copies([1.0; 3]), &[2.0; 3]), 1.0);
+        let mixed: Vec<Vec<f64>> =
+            copies([0.0, 1.0, 0.5]).into_iter().chain(copies([1.0, 0.0, 0.5])).collect();
+        assert_eq!(hypervolume(&mixed, &[2.0; 3]), 4.5);
+        assert!(contributions(&mixed, &[2.0; 3]).iter().all(|own| *own == 0.0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::history::History;
 use super::space::Space;
-use super::stream::{Purpose, below, stream};
+use super::stream::{Purpose, below, stream, unit};
 use super::tree::Tree;
 use crate::{Error, Result};
 
@@ -80,7 +80,43 @@ impl<P: Points> Sampler<P> {
         } else {
             self.catch_up(history, &narrow)?;
         }
-        Ok(self.draw(number, narrow(number))?.map(|draw| draw.point))
+        match self.draw(number, narrow(number)) {
+            Ok(draw) => Ok(draw.map(|draw| draw.point)),
+            Err(error) => self.beside(history)?.map(Some).ok_or(error),
+        }
+    }
+
+    /// Returns a new point that meets the constraints beside one of the history that does, for where hardly any does.
+    fn beside(&self, history: &History) -> Result<Option<Map<String, Value>>> {
+        let mut met = Vec::new();
+        for past in history.iter() {
+            if self.space.allows(&past.params)? {
+                met.push(self.space.encode(&past.params));
+            }
+        }
+        let mut generator = stream(self.seed, history.next_number(), Purpose::Walk, 1);
+        for turn in 0..BROKEN_MAX {
+            if met.is_empty() {
+                break;
+            }
+            let from = &met[below(&mut generator, met.len() as u64) as usize];
+            let reach = 0.5f64.powf(20.0 * turn as f64 / BROKEN_MAX as f64);
+            let step = |place: &Option<f64>, draw: f64| match place {
+                // Thrown back at the ends.
+                Some(place) => {
+                    let at = (place + reach * (draw - 0.5)).abs();
+                    if at > 1.0 { 2.0 - at } else { at }
+                }
+                None => draw,
+            };
+            let row: Vec<f64> =
+                from.iter().map(|place| step(place, unit(&mut generator))).collect();
+            let point = self.space.decode(&row);
+            if self.space.allows(&point)? && !self.seen.keys.contains(&self.space.key(&point)) {
+                return Ok(Some(point));
+            }
+        }
+        Ok(None)
     }
 
     fn catch_up(
@@ -97,7 +133,8 @@ impl<P: Points> Sampler<P> {
             let had = history.get(next);
             let mut key = had.map(|past| self.space.key(&past.params));
             let needed = key.is_none() || P::IN_A_ROW;
-            if needed && let Some(draw) = self.draw(next, narrow(next))? {
+            // Where no draw met the constraints, none of the row was used.
+            if needed && let Ok(Some(draw)) = self.draw(next, narrow(next)) {
                 self.seen.place = draw.place;
                 key = key.or_else(|| Some(self.space.key(&draw.point)));
             }

@@ -165,7 +165,12 @@ impl Session {
         let count = whole(request, "n")?.unwrap_or(1);
         asked_for(count)?;
         for _ in 0..count {
-            match self.engine.ask()? {
+            let answer = match self.engine.ask() {
+                // Those already taken are handed out; the next request hears of it.
+                Err(_) if !trials.is_empty() => break,
+                answer => answer?,
+            };
+            match answer {
                 Ok(asked) => {
                     let mut trial = json!({"id": asked.number, "params": asked.params});
                     if let Some(epochs) = asked.epochs {

@@ -18,6 +18,7 @@ use crate::search::engine::Engine;
 use crate::search::history::{Cursor, History, Past, PastState};
 use crate::search::stopper::Stopper;
 use crate::search::strategy::{EXTERNAL, Origin, Proposal, WITH_EPOCHS};
+use crate::search::stream::mix;
 use crate::store::{ReadTx, Store, WriteTx};
 
 use super::log::{self, Change, Log, Made, Row, What};
@@ -173,7 +174,11 @@ impl Search {
         let inside: Vec<&Row> = old.iter().filter(is_inside).collect();
         let numbers: Vec<u64> = inside.iter().map(|row| row.number).collect();
         let asked = old.iter().filter(|row| row.asked).count() as u64;
-        let setup = made.clone().with_trials(numbers.len() as u64, asked);
+        let mut setup = made.clone().with_trials(numbers.len() as u64, asked);
+        if numbers.len() < old.len() {
+            // Numbers that were drawn for before are drawn for again: by other streams.
+            setup.seed = mix(setup.seed ^ from.unsigned_abs());
+        }
         let mut search = Search {
             engine: Engine::new(&made.strategy, setup)?,
             made,

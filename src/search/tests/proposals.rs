@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{ask, complete, every_kind, exhaustive, finite, make, run, settings, setup, whole};
 use crate::search::history::{History, Past, PastState};
 use crate::search::space::Space;
-use crate::search::strategy::{Setup, strategy};
+use crate::search::strategy::{Proposal, Setup, strategy};
 
 fn with_bins() -> Map<String, Value> {
     settings(json!({"bins": 3}))
@@ -310,6 +310,27 @@ proptest! {
             let point = ask(&mut *make(name, &space, seed), &history).unwrap();
             prop_assert!(space.contains(&point));
             prop_assert_eq!(ask(&mut *make(name, &space, seed), &history).unwrap(), point);
+        }
+    }
+}
+
+#[test]
+fn where_hardly_any_draw_meets_the_constraints_points_beside_those_that_do_are_taken() {
+    let axis = json!({"type": "real", "low": 0, "high": 1});
+    let space = Space::parse(&json!({"x": axis, "y": axis})).unwrap();
+    let space = space.with_constraints(vec!["x < 0.00002".to_owned()]).unwrap();
+    for name in ["random", "sobol", "tpe"] {
+        let mut strategy = strategy(name, &Setup::new(space.clone(), 1)).unwrap();
+        let known = json!({"x": 0.00001, "y": 0.5}).as_object().cloned().unwrap();
+        let mut history = History::new();
+        history.put(Past::new(0, known, PastState::Complete { values: vec![1.0] }));
+        let mut seen = HashSet::new();
+        for number in 1..20 {
+            let Proposal::New { params, .. } = strategy.ask(&history).unwrap() else {
+                panic!("{name}: no point");
+            };
+            assert!(space.allows(&params).unwrap() && seen.insert(params["x"].to_string()));
+            history.put(Past::new(number, params, PastState::Complete { values: vec![1.0] }));
         }
     }
 }
