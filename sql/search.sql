@@ -145,7 +145,7 @@ SELECT id FROM trial WHERE study_id = :study AND number = :number
 -- name: trial_to_tell
 -- With what a tell must know of its study.
 SELECT t.id, t.state, EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id), s.state,
-       (SELECT count(*) FROM objective o WHERE o.experiment_id = s.experiment_id)
+       (SELECT count(*) FROM objective o WHERE o.experiment_id = s.experiment_id), t.curve
 FROM trial t JOIN study s ON s.id = t.study_id
 WHERE t.study_id = :study AND t.number = :number
 

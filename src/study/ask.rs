@@ -191,9 +191,10 @@ pub fn tell(
     who: &str,
 ) -> Result<()> {
     let key = i64::try_from(number).unwrap_or(i64::MAX);
-    let (trial, state, has_runs, of_study, wants): (TrialId, String, bool, String, i64) = tx
+    type Row = (TrialId, String, bool, String, i64, Option<String>);
+    let (trial, state, has_runs, of_study, wants, before): Row = tx
         .maybe(TRIAL_TO_TELL, named_params! { ":study": study, ":number": key }, |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })?
         .ok_or_else(|| Error::not_found("trial", number))?;
     let refuse = |why: String| Err(Error::Conflict { what: "trial", id: number.to_string(), why });
@@ -215,7 +216,11 @@ pub fn tell(
         Told::Failed => ("failed", None),
         Told::Pruned => ("pruned", None),
     };
-    let curve = (!curve.is_empty()).then(|| numbers_text(curve));
+    // Proposals since then rest on the epochs that were told before: they stay.
+    let mut whole = before.as_deref().map(numbers).unwrap_or_default();
+    let known = whole.len();
+    whole.extend(curve.iter().skip(known));
+    let curve = (!whole.is_empty()).then(|| numbers_text(&whole));
     tx.run(
         END_TRIAL,
         named_params! {
