@@ -32,6 +32,8 @@ def aims(objectives: Objectives) -> List[Tuple[str, str]]:
     words = {"min": "min", "minimize": "min", "max": "max", "maximize": "max"}
     found = []
     for one in objectives:
+        if isinstance(one, str) and one in words:
+            raise InvalidError(f'objective: "{one}" is a direction; it stands behind a metric, as in "value:{words[one]}"')
         name, goal = one if isinstance(one, tuple) else (one.rpartition(":")[::2] if ":" in one else (one, "min"))
         if goal not in words:
             raise InvalidError(f"objective {name!r}: {goal!r} is neither min nor max")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 from ._db import as_database
 from ._errors import InvalidError, NotFoundError, Pruned
@@ -103,9 +104,24 @@ class Study:
         found = self.db.sql("SELECT metric, goal FROM objectives WHERE experiment_id = ? ORDER BY position", [self.experiment])
         #: Pairs of a metric and "min" or "max".
         self.objectives = list(zip(found["metric"], found["goal"]))
+        if space is not None:
+            self._warn_of_others(str(strategy), aims(objective), trials)
         self._outside = outside
         if outside is not None:
             outside.attach(self)
+
+    def _warn_of_others(self, strategy: str, objectives: List[Tuple[str, str]], trials: Optional[int]) -> None:
+        """Say what was asked for that the study of this name, which is gone on with, does not have."""
+        row = self.db._view("SELECT strategy, trial_max FROM studies WHERE id = ?", [self.id]).rows()[0]
+        pairs = [
+            ("strategy", strategy, row["strategy"], strategy != "auto"),
+            ("objective", objectives, self.objectives, objectives != [("value", "min")]),
+            ("trials", trials, row["trial_max"], trials is not None),
+        ]
+        others = [f"{what} {has!r}, not {wanted!r}" for what, wanted, has, given in pairs if given and wanted != has]
+        if others:
+            why = f"study {self.name!r} is there already and goes on with {', '.join(others)}"
+            warnings.warn(f"{why}; set_space and extend change it, another name begins anew", stacklevel=3)
 
     def __repr__(self) -> str:
         return f"<mle.Study {self.name!r} ({self.id}) in {self.db.path!r}>"

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import pytest
 
@@ -250,3 +251,16 @@ def test_what_is_no_number_is_named_and_the_trial_stays_open(tmp_path):
     assert study.trials()["state"] == ["running"]
     study.tell(trial, [1, 2])
     assert study.trials()["state"] == ["complete"]
+
+
+def test_a_study_that_goes_on_otherwise_than_asked_for_says_so(tmp_path):
+    space = {"x": mle.real(0, 1)}
+    mle.Study("s", space, db=tmp_path / "a.db", trials=5)
+    with pytest.warns(UserWarning, match=r"trials 5, not 50.*another name begins anew"):
+        mle.Study("s", space, db=tmp_path / "a.db", trials=50, objective="acc:max", strategy="random")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mle.Study("s", space, db=tmp_path / "a.db", trials=5)
+        mle.Study("s", db=tmp_path / "a.db")
+    with pytest.raises(mle.InvalidError, match='stands behind a metric, as in "value:max"'):
+        mle.Study("t", space, db=tmp_path / "a.db", objective="maximize")
