@@ -362,7 +362,18 @@ class Study:
             raise InvalidError("nothing ends this search", "optimize(function, n), or a study with trials=…")
         if isinstance(stopper, str):
             stopper = Stopper(stopper, goal=self.objectives[0][1])
+        before = self._counts()[0]
         _Loop(self, function, n, max(1, workers), on_error, stopper).run(processes)
+        trials, running = self._counts()
+        if trials == before and running and n != 0:
+            why = f"study {self.name!r} asks for no more, and {running} of its trials are at work: of another program, or of one that is gone"
+            warnings.warn(f"{why}; tell them, or extend the study", stacklevel=2)
+
+    def _counts(self) -> Tuple[int, int]:
+        """Return how many trials there are and how many of them are at work."""
+        sql = "SELECT count(*) AS trials, coalesce(sum(state = 'running'), 0) AS running FROM trials WHERE experiment_id = ?"
+        row = self.db.sql(sql, [self.experiment]).rows()[0]
+        return row["trials"], row["running"]
 
     def _is_endless(self) -> bool:
         bound = self.db.sql("SELECT trial_max FROM studies WHERE id = ?", [self.id]).one()

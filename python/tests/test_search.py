@@ -264,3 +264,14 @@ def test_a_study_that_goes_on_otherwise_than_asked_for_says_so(tmp_path):
         mle.Study("s", db=tmp_path / "a.db")
     with pytest.raises(mle.InvalidError, match='stands behind a metric, as in "value:max"'):
         mle.Study("t", space, db=tmp_path / "a.db", objective="maximize")
+
+
+def test_a_search_whose_last_trials_nobody_told_says_so(tmp_path):
+    study = mle.Study("s", {"x": mle.real(0, 1)}, db=tmp_path / "a.db", trials=2)
+    study.ask_many(2)
+    with pytest.warns(UserWarning, match="2 of its trials are at work"):
+        study.optimize(lambda params: params["x"])
+    study.extend(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study.optimize(lambda params: params["x"])
