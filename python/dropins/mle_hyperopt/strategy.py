@@ -1,6 +1,7 @@
 """What all strategies have in common."""
 
 import os
+import types
 
 from . import _engine, _store
 from .space import SpaceError, plain
@@ -57,6 +58,15 @@ class Strategy:
     can_refine = False
     #: Whether proposals are `{"params", "extra"}` and a checkpoint comes with each result.
     iterative = False
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if cls.default_config is not None:
+            # As in the original: what has a config of its own shows it as the default, and is silent.
+            init = Strategy.__init__
+            names = init.__code__.co_varnames[1 : init.__code__.co_argcount]
+            defaults = {**dict(zip(names, init.__defaults__)), "search_config": cls.default_config, "verbose": False}
+            cls.__init__ = types.FunctionType(init.__code__, init.__globals__, "__init__", tuple(defaults.values()))
 
     def __init__(
         self,

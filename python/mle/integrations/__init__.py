@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ._lightning import LightningLogger as LightningLogger
     from ._nevergrad import NevergradStrategy as NevergradStrategy
     from ._optuna import OptunaStorage as OptunaStorage
-    from ._optuna import OptunaStrategy as OptunaStrategy
+    from ._optuna_strategy import OptunaStrategy as OptunaStrategy
     from ._outside import OutsideStrategy as OutsideStrategy
     from ._transformers import TrainerCallback as TrainerCallback
     from ._wandb import WandbMirror as WandbMirror
@@ -36,7 +36,7 @@ _WHERE = {
     "LightningLogger": "_lightning",
     "NevergradStrategy": "_nevergrad",
     "OptunaStorage": "_optuna",
-    "OptunaStrategy": "_optuna",
+    "OptunaStrategy": "_optuna_strategy",
     "OutsideStrategy": "_outside",
     "TrainerCallback": "_transformers",
     "WandbMirror": "_wandb",

@@ -1,4 +1,4 @@
-"""Optuna: a storage on a file of ours, and its samplers as strategies.
+"""A storage of Optuna on a file of ours.
 
 What is where:
 
@@ -31,12 +31,8 @@ from datetime import datetime
 import optuna
 from optuna.distributions import (
     BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
     check_distribution_compatibility,
     distribution_to_json,
-    json_to_distribution,
 )
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
@@ -55,7 +51,8 @@ except ImportError:
 from .._db import as_database
 from .._errors import ConflictError, InvalidError, NotFoundError
 from .._strategy import Exhausted
-from ._outside import EXTERNAL, OutsideStrategy, active, broken, in_order, values_of
+from ._optuna_space import distribution_of, domain_to_distribution, domains_of, plain
+from ._outside import EXTERNAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +68,7 @@ _WORDS = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
-_STATES = {word: state for state, word in _WORDS.items()}
+STATES = {word: state for state, word in _WORDS.items()}
 # What the file calls a study without a name.
 _NAMELESS = "(no name)"
 _NEVER = 2**62
@@ -169,7 +166,7 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
 
     def _note(self, study_id: int, kind: str, key: str, value: Any) -> None:
         try:
-            self.db.native.note_study(study_id, [kind, key], _pack(value))
+            self.db.native.note_study(study_id, [kind, key], pack(value))
         except NotFoundError:
             raise KeyError(f"there is no study {study_id}") from None
 
@@ -238,8 +235,8 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
                 name: [trial.distributions[name].to_internal_repr(value), distribution_to_json(trial.distributions[name])]
                 for name, value in trial.params.items()
             },
-            "user_attrs": {key: _pack(value) for key, value in trial.user_attrs.items()},
-            "system_attrs": {key: _pack(value) for key, value in trial.system_attrs.items()},
+            "user_attrs": {key: pack(value) for key, value in trial.user_attrs.items()},
+            "system_attrs": {key: pack(value) for key, value in trial.system_attrs.items()},
             "intermediate": {str(step): value for step, value in trial.intermediate_values.items()},
         }
         times: List[Optional[int]] = []
@@ -253,7 +250,7 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
             extra["values"] = values
         given = self.db.native.propose(
             study_id,
-            {name: _plain(value) for name, value in trial.params.items()},
+            {name: plain(value) for name, value in trial.params.items()},
             state=_WORDS[trial.state],
             values=values if trial.state == TrialState.COMPLETE else None,
             curve=_curve(trial.intermediate_values) if ended else [],
@@ -263,7 +260,7 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
             checked=False,
         )
         if given is not None and trial.distributions and not ended:
-            self._edit(given[0], domains=_domains(trial.distributions))
+            self._edit(given[0], domains=domains_of(trial.distributions))
         return given
 
     def _edit(self, trial_id: int, **changes: Any) -> str:
@@ -301,8 +298,8 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
         kept = [float(param_value_internal), distribution_to_json(distribution)]
         self._edit(
             trial_id,
-            params={param_name: _plain(value)},
-            domains=_domains({param_name: distribution}),
+            params={param_name: plain(value)},
+            domains=domains_of({param_name: distribution}),
             extra=[(["distributions", param_name], kept)],
         )
 
@@ -338,10 +335,10 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
         self._edit(trial_id, extra=[(["intermediate", str(int(step))], float(intermediate_value))])
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._edit(trial_id, extra=[(["user_attrs", key], _pack(value))])
+        self._edit(trial_id, extra=[(["user_attrs", key], pack(value))])
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._edit(trial_id, extra=[(["system_attrs", key], _pack(value))])
+        self._edit(trial_id, extra=[(["system_attrs", key], pack(value))])
 
     def _place(self, trial_id: int) -> Tuple[int, int]:
         """Return a trial's study and number."""
@@ -407,7 +404,7 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
         params: Dict[str, Any] = {}
         distributions: Dict[str, BaseDistribution] = {}
         for name, (internal, text) in extra.get("distributions", {}).items():
-            distribution = distributions[name] = _distribution(text)
+            distribution = distributions[name] = distribution_of(text)
             params[name] = distribution.to_external_repr(_number(internal))
         strangers = [name for name in kept["params"] if name not in params]
         if any(name not in known.space for name in strangers):
@@ -418,7 +415,7 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
             if name in known.space:
                 distributions[name] = domain_to_distribution(name, known.space[name])
                 params[name] = value
-        state, values = _STATES[kept["state"]], kept["values"]
+        state, values = STATES[kept["state"]], kept["values"]
         if state == TrialState.WAITING and not known.by_hand:
             # Whoever has jobs takes it, not Optuna.
             state = TrialState.RUNNING
@@ -469,7 +466,7 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
         return self._failed_trial_callback
 
 
-def _pack(value: Any) -> Any:
+def pack(value: Any) -> Any:
     """Return the form of an attribute in the file: itself, or its JSON text where the file's JSON would change it."""
     text = json.dumps(value)
     plain = json.loads(text)
@@ -493,10 +490,6 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
 def _time(text: Optional[str], ms: Optional[int]) -> Optional[datetime]:
     if text is not None:
         return datetime.fromisoformat(text)
@@ -505,212 +498,3 @@ def _time(text: Optional[str], ms: Optional[int]) -> Optional[datetime]:
 
 def _curve(intermediate: Mapping[int, float]) -> List[float]:
     return [intermediate[step] for step in sorted(intermediate)]
-
-
-_texts: Dict[str, BaseDistribution] = {}
-
-
-def _distribution(text: str) -> BaseDistribution:
-    """Read a distribution; the same text is read once, as the trials of a study share theirs."""
-    found = _texts.get(text)
-    if found is None:
-        if len(_texts) > 10_000:
-            _texts.clear()
-        found = _texts[text] = json_to_distribution(text)
-    return found
-
-
-def _domains(distributions: Mapping[str, BaseDistribution]) -> Dict[str, Any]:
-    return {name: _domain(distribution) for name, distribution in distributions.items()}
-
-
-def _domain(distribution: BaseDistribution) -> Dict[str, Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return {"type": "categorical", "choices": [_plain(choice) for choice in distribution.choices]}
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    kind = "integer" if isinstance(distribution, IntDistribution) else "real"
-    made = {"type": kind, "low": distribution.low, "high": distribution.high, "prior": "log" if distribution.log else "uniform"}
-    if distribution.step is not None and not (kind == "integer" and distribution.step == 1):
-        made["step"] = distribution.step
-    return made
-
-
-def domain_to_distribution(name: str, domain: Mapping[str, Any]) -> BaseDistribution:
-    """Return the distribution of a parameter of a space of ours."""
-    listed = values_of(domain)
-    if listed is not None:
-        return CategoricalDistribution(listed)
-    low, high, prior = domain.get("low"), domain.get("high"), domain.get("prior")
-    if low is None or high is None:
-        if prior != "normal":
-            raise InvalidError(f"parameter {name}: Optuna has no {prior} prior without bounds", "give it low and high")
-        low = domain["mean"] - 4 * domain["std"] if low is None else low
-        high = domain["mean"] + 4 * domain["std"] if high is None else high
-    log, step = prior in ("log", "lognormal"), domain.get("step")
-    if domain["type"] == "integer":
-        return IntDistribution(int(low), int(high), log=log and step in (None, 1), step=int(step or 1))
-    return FloatDistribution(float(low), float(high), log=log and step is None, step=step)
-
-
-#: Points that are drawn for a trial until one keeps the constraints, and how many of these by the sampler.
-_DRAWS = 1000
-_DRAWS_OF_MODEL = 20
-
-
-class OptunaStrategy(OutsideStrategy):
-    """Proposes what a sampler of Optuna does.
-
-    Parameters
-    ----------
-    sampler : optuna.samplers.BaseSampler, optional
-        Optuna's default when left out. What it keeps in attributes of trials and of the study is in the file, so it goes on
-        where it was in another process; its random stream is a new one then.
-
-    Notes
-    -----
-    A point that breaks the study's constraints is drawn again: by the sampler, and where that comes up with no other by
-    chance. Points of a grid are not drawn again: those that break them fail, and no job runs them.
-
-    Examples
-    --------
-    >>> import optuna
-    >>> sampler = optuna.samplers.TPESampler(seed=1)
-    >>> space = {"x": mle.real(-5, 5)}
-    >>> study = mle.Study("tpe", space, db="optuna.db", strategy=mle.integrations.OptunaStrategy(sampler), trials=10)
-    >>> study.optimize(lambda params: params["x"] ** 2)
-    >>> len(study.trials())
-    10
-    """
-
-    def __init__(self, sampler: Optional[optuna.samplers.BaseSampler] = None) -> None:
-        super().__init__()
-        self.sampler = sampler or optuna.samplers.TPESampler()
-        self.name = f"optuna.{type(self.sampler).__name__}"
-
-    def begin(self) -> None:
-        self.storage = OptunaStorage(self.study.db)
-        name = self.storage.get_study_name_from_id(self.study.id)
-        self.search = optuna.Study(study_name=name, storage=self.storage, sampler=self.sampler)
-        # A later study may have the name of this one.
-        self.search._study_id = self.study.id
-        self.search._directions = self.storage.get_study_directions(self.study.id)
-        # Samplers of a grid stop the study when all of it was tried, which Optuna knows in its own loops only.
-        self._is_over = False
-        self.search.stop = self._stop  # type: ignore[method-assign]
-        self._chance = optuna.samplers.RandomSampler(seed=self.outline["seed"] % 2**32)
-        space = self.outline["space"]
-        self.order = in_order(space)
-        self.distributions = {
-            name: domain_to_distribution(name, domain) for name, domain in space.items() if domain["type"] != "fixed"
-        }
-        if self.study.db.native.demand(self.study.id)[0]:
-            self.sampler.reseed_rng()
-
-    def _catch_up(self) -> None:
-        # The sampler reads trials by the storage.
-        pass
-
-    def _stop(self) -> None:
-        self._is_over = True
-
-    def _is_grid(self) -> bool:
-        return isinstance(self.sampler, (optuna.samplers.GridSampler, getattr(optuna.samplers, "BruteForceSampler", ())))
-
-    def _has_all(self) -> bool:
-        """Say whether all points of a grid were proposed."""
-        count = getattr(self.sampler, "_n_min_trials", None)
-        if count is None or not isinstance(self.sampler, optuna.samplers.GridSampler):
-            return False
-        places = {trial.system_attrs.get("grid_id") for trial in self.search.get_trials(deepcopy=False)}
-        return bool(len(places - {None}) >= count)
-
-    def _give(self, state: str) -> Optional[Dict[str, Any]]:
-        tries = 0
-        while self._is_grid() or tries < 100:
-            if self._is_over or self._has_all():
-                raise Exhausted("all points of the grid were proposed")
-            try:
-                trial = self.search.ask()
-            except Exhausted:
-                return None
-            params, is_kept = self._suggested(trial) if self._checker is None else self._drawn(trial)
-            if is_kept:
-                if state == "waiting":
-                    self.storage._edit(trial._trial_id, state="waiting", from_="running")
-                return {"number": trial.number, "params": params}
-            note = (["user_attrs", "mle:refused"], _pack("it breaks the study's constraints"))
-            self.storage._edit(trial._trial_id, state="failed", from_="running", extra=[note])
-            self.sampler.after_trial(self.search, self.storage.get_trial(trial._trial_id), TrialState.FAIL, None)
-            tries += 1
-        raise broken(tries * _DRAWS, self.name)
-
-    def _drawn(self, trial: optuna.Trial) -> Tuple[Dict[str, Any], bool]:
-        """Return a point, and whether it keeps the constraints: one of many that the sampler draws, or chance does."""
-        frozen = self.storage.get_trial(trial._trial_id)
-        for turn in range(1 if self._is_grid() else _DRAWS):
-            # A model has one best point, and would come up with it again.
-            by_model = turn < _DRAWS_OF_MODEL
-            params = self._one(frozen, self.sampler if by_model else self._chance)
-            if self.keeps(params):
-                break
-        for name, value in params.items():
-            distribution = self.distributions.get(name)
-            if distribution is None:
-                self.storage._edit(trial._trial_id, params={name: value})
-            else:
-                self.storage.set_trial_param(trial._trial_id, name, distribution.to_internal_repr(value), distribution)
-        return params, self.keeps(params)
-
-    def _one(self, trial: FrozenTrial, sampler: optuna.samplers.BaseSampler) -> Dict[str, Any]:
-        """Return a point that a sampler draws for a trial, which stays as it is."""
-        among = sampler.infer_relative_search_space(self.search, trial)
-        together = sampler.sample_relative(self.search, trial, among)
-        params: Dict[str, Any] = {}
-        space = self.outline["space"]
-        for name in self.order:
-            if not active(space, params, name):
-                continue
-            distribution = self.distributions.get(name)
-            if distribution is None:
-                params[name] = space[name]["value"]
-            elif name in together and distribution._contains(distribution.to_internal_repr(together[name])):
-                params[name] = together[name]
-            elif distribution.single():
-                is_list = isinstance(distribution, CategoricalDistribution)
-                params[name] = distribution.choices[0] if is_list else distribution.low  # type: ignore[attr-defined]
-            else:
-                params[name] = sampler.sample_independent(self.search, trial, name, distribution)
-        return params
-
-    def _suggested(self, trial: optuna.Trial) -> Tuple[Dict[str, Any], bool]:
-        params: Dict[str, Any] = {}
-        space = self.outline["space"]
-        for name in self.order:
-            if not active(space, params, name):
-                continue
-            distribution = self.distributions.get(name)
-            if distribution is None:
-                params[name] = space[name]["value"]
-                self.storage._edit(trial._trial_id, params={name: params[name]})
-            elif isinstance(distribution, CategoricalDistribution):
-                params[name] = trial.suggest_categorical(name, distribution.choices)
-            elif isinstance(distribution, IntDistribution):
-                bounds = (distribution.low, distribution.high)
-                params[name] = trial.suggest_int(name, *bounds, step=distribution.step, log=distribution.log)
-            else:
-                assert isinstance(distribution, FloatDistribution)
-                bounds_of = (distribution.low, distribution.high)
-                params[name] = trial.suggest_float(name, *bounds_of, step=distribution.step, log=distribution.log)
-        return params, True
-
-    def clear(self) -> None:
-        # A trial is written before its parameters are, and waits to be taken once it has them all.
-        for trial in self.study.db.native.quiet_trials(self.study.id, 60_000):
-            self.storage._edit(trial, state="failed", from_="running")
-
-    def ending(self, number: int, status: str, values: Optional[Sequence[float]]) -> None:
-        with self._lock:
-            trial = self.storage.get_trial(self.storage.get_trial_id_from_study_id_trial_number(self.study.id, number))
-            if trial.state == TrialState.RUNNING:
-                told = None if values is None or status != "complete" else [float(value) for value in values]
-                self.sampler.after_trial(self.search, copy.deepcopy(trial), _STATES[status], told)

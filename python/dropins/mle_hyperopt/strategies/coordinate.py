@@ -31,32 +31,6 @@ class CoordinateSearch(PointStrategy):
     default_config = {}
     required = ("order", "defaults")
 
-    def __init__(
-        self,
-        real=None,
-        integer=None,
-        categorical=None,
-        search_config=default_config,
-        maximize_objective=False,
-        fixed_params=None,
-        reload_path=None,
-        reload_list=None,
-        seed_id=42,
-        verbose=False,
-    ):
-        super().__init__(
-            real,
-            integer,
-            categorical,
-            search_config,
-            maximize_objective,
-            fixed_params,
-            reload_path,
-            reload_list,
-            seed_id,
-            verbose,
-        )
-
     def setup_search(self):
         order = list(self.search_config["order"])
         names = self.space.variable_names

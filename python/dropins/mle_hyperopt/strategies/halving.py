@@ -34,32 +34,6 @@ class HalvingSearch(RungStrategy):
     default_config = {"min_budget": 1, "num_arms": 20, "halving_coeff": 2}
     required = ("min_budget", "num_arms", "halving_coeff")
 
-    def __init__(
-        self,
-        real=None,
-        integer=None,
-        categorical=None,
-        search_config=default_config,
-        maximize_objective=False,
-        fixed_params=None,
-        reload_path=None,
-        reload_list=None,
-        seed_id=42,
-        verbose=False,
-    ):
-        super().__init__(
-            real,
-            integer,
-            categorical,
-            search_config,
-            maximize_objective,
-            fixed_params,
-            reload_path,
-            reload_list,
-            seed_id,
-            verbose,
-        )
-
     def setup_search(self):
         config = self.search_config
         self.min_budget, self.num_arms = config["min_budget"], int(config["num_arms"])

@@ -34,32 +34,6 @@ class HyperbandSearch(RungStrategy):
     default_config = {"max_resource": 27, "eta": 3}
     required = ("max_resource", "eta")
 
-    def __init__(
-        self,
-        real=None,
-        integer=None,
-        categorical=None,
-        search_config=default_config,
-        maximize_objective=False,
-        fixed_params=None,
-        reload_path=None,
-        reload_list=None,
-        seed_id=42,
-        verbose=False,
-    ):
-        super().__init__(
-            real,
-            integer,
-            categorical,
-            search_config,
-            maximize_objective,
-            fixed_params,
-            reload_path,
-            reload_list,
-            seed_id,
-            verbose,
-        )
-
     def setup_search(self):
         self.max_resource, self.eta = int(self.search_config["max_resource"]), int(self.search_config["eta"])
         if self.max_resource < 1 or self.eta < 2:

@@ -21,32 +21,6 @@ class NevergradSearch(EngineStrategy):
     default_config = {"optimizer": "NGOpt", "budget_size": 100, "num_workers": 10}
     required = ("optimizer", "budget_size", "num_workers")
 
-    def __init__(
-        self,
-        real=None,
-        integer=None,
-        categorical=None,
-        search_config=default_config,
-        maximize_objective=False,
-        fixed_params=None,
-        reload_path=None,
-        reload_list=None,
-        seed_id=42,
-        verbose=False,
-    ):
-        super().__init__(
-            real,
-            integer,
-            categorical,
-            search_config,
-            maximize_objective,
-            fixed_params,
-            reload_path,
-            reload_list,
-            seed_id,
-            verbose,
-        )
-
     def setup_search(self):
         super().setup_search()
         name = self.search_config["optimizer"]

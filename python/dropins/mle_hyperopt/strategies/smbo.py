@@ -19,32 +19,6 @@ class SMBOSearch(EngineStrategy):
     default_config = {"base_estimator": "GP", "acq_function": "gp_hedge", "n_initial_points": 5}
     required = ("base_estimator", "acq_function", "n_initial_points")
 
-    def __init__(
-        self,
-        real=None,
-        integer=None,
-        categorical=None,
-        search_config=default_config,
-        maximize_objective=False,
-        fixed_params=None,
-        reload_path=None,
-        reload_list=None,
-        seed_id=42,
-        verbose=False,
-    ):
-        super().__init__(
-            real,
-            integer,
-            categorical,
-            search_config,
-            maximize_objective,
-            fixed_params,
-            reload_path,
-            reload_list,
-            seed_id,
-            verbose,
-        )
-
     def setup_search(self):
         super().setup_search()
         self._initial = None

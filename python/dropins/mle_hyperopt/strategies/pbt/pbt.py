@@ -41,32 +41,6 @@ class PBTSearch(RungStrategy):
     }
     required = ("exploit", "explore", "steps_until_ready", "num_workers")
 
-    def __init__(
-        self,
-        real=None,
-        integer=None,
-        categorical=None,
-        search_config=default_config,
-        maximize_objective=False,
-        fixed_params=None,
-        reload_path=None,
-        reload_list=None,
-        seed_id=42,
-        verbose=False,
-    ):
-        super().__init__(
-            real,
-            integer,
-            categorical,
-            search_config,
-            maximize_objective,
-            fixed_params,
-            reload_path,
-            reload_list,
-            seed_id,
-            verbose,
-        )
-
     def setup_search(self):
         config = self.search_config
         self.num_workers, self.steps_until_ready = config["num_workers"], config["steps_until_ready"]
