@@ -339,11 +339,12 @@ fn trials_go_on_where_they_are_worth_it() {
                 let epochs = trial["epochs"].as_u64().unwrap();
                 resumed += u64::from(trial["resumed"] == json!(true));
                 let last = format!("value={}", value(&trial["params"]) + 1.0 / epochs as f64);
-                // A training that begins anew says other numbers of its first epochs.
-                let anew = if trial["resumed"] == json!(true) { "0.5," } else { "" };
-                let curve = curve(&trial["params"], epochs);
-                let rest = curve.split_once(',').map_or("", |(_, rest)| rest);
-                let curve = if anew.is_empty() { curve.clone() } else { format!("{anew}{rest}") };
+                let mut curve = curve(&trial["params"], epochs);
+                if trial["resumed"] == json!(true) {
+                    // A training that begins anew says another number of its first epoch.
+                    let rest = curve.split_once(',').map_or("", |(_, rest)| rest);
+                    curve = format!("0.5,{rest}");
+                }
                 lab.mle(&[
                     "tell",
                     strategy,

@@ -148,22 +148,23 @@ pub fn add(
         // Whoever makes jobs of them looks at open studies alone.
         wake(tx, study, &now, who)?;
     }
-    let from = |extra: &Value| (!extra["number"].is_null()).then(|| extra.clone());
+    let is_taken_over = |extra: &Value| !extra["number"].is_null();
     let taken: Vec<(Value, Map<String, Value>)> =
-        match points.iter().any(|point| from(&point.extra).is_some()) {
+        match points.iter().any(|point| is_taken_over(&point.extra)) {
             true => read::trials(tx, study)?
                 .into_iter()
-                .filter_map(|trial| Some((from(&trial.extra)?, trial.params)))
+                .filter(|trial| is_taken_over(&trial.extra))
+                .map(|trial| (trial.extra, trial.params))
                 .collect(),
             false => Vec::new(),
         };
     for (at, point) in points.iter().enumerate() {
         // Parameters in the order of the space, so that equal points look equal.
         let params = in_order(&space, &point.params);
-        let same = |(extra, known): &&(Value, Map<String, Value>)| {
+        let is_same = |(extra, known): &(Value, Map<String, Value>)| {
             ["study", "number"].iter().all(|key| extra[key] == point.extra[key]) && *known == params
         };
-        if from(&point.extra).is_some() && taken.iter().any(|other| same(&other)) {
+        if is_taken_over(&point.extra) && taken.iter().any(is_same) {
             added.left_out.push((at, "was taken over before".to_owned()));
             continue;
         }

@@ -4,8 +4,8 @@
 //! with the largest improvement to be expected over the best mean reached so far, in view of the epochs it takes: an earlier
 //! one goes on for some epochs, or a new one begins. How many epochs ahead it looks is drawn anew each time, even in the
 //! logarithm: near ones let good curves run on, far ones begin new trials. So there is no schedule of rungs: a promising
-//! curve runs on, and one that others overtake stays as it is. Trials at work count as if their next epochs had turned out as believed; where
-//! trials failed, a model of success holds new ones away.
+//! curve runs on, and one that others overtake stays as it is. Trials at work count as if their next epochs had turned
+//! out as believed; where trials failed, a model of success holds new ones away.
 //!
 //! Settings: `startup` (by default as many trials as parameters and 2, from 5 to 12: the trials before the model), `first`
 //! (the epochs of a new trial, by default a 27th of all), `step` (default 0.3: a trial goes on for this share of its epochs),
