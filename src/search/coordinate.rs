@@ -17,7 +17,7 @@ use super::domain::{Domain, ListKind};
 use super::grid;
 use super::history::{History, Past};
 use super::space::{Param, Space, suggest};
-use super::strategy::{Proposal, Strategy, allow_settings, whole_setting};
+use super::strategy::{Proposal, Strategy, all_broken, allow_settings, whole_setting};
 use crate::{Error, Result};
 
 /// Values of a parameter that are all tried.
@@ -63,6 +63,7 @@ impl Strategy for Coordinate {
             tried.entry(self.space.key(&past.params)).or_insert(past);
         }
         let mut base = self.defaults.clone();
+        let mut met = self.space.constraints().is_empty();
         for (at, values) in &self.stages {
             let name = &self.space.params()[*at].name;
             let mut best: Option<(f64, Value)> = None;
@@ -74,6 +75,7 @@ impl Strategy for Coordinate {
                 let point = self.space.only_active(&base);
                 match tried.get(&self.space.key(&point)) {
                     Some(past) => {
+                        met = true;
                         running |= !past.ended();
                         let better = |own: &f64| best.as_ref().is_none_or(|(top, _)| own < top);
                         if let Some(own) = past.value().filter(better) {
@@ -91,7 +93,11 @@ impl Strategy for Coordinate {
             }
             base[name] = best.map_or(kept, |(_, value)| value);
         }
-        Ok(Proposal::Exhausted)
+        match met {
+            true => Ok(Proposal::Exhausted),
+            false => Err(all_broken("the points that differ from the defaults in one parameter")
+                .with_hint("loosen the constraints, or set `defaults` to a point that meets them")),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::domain::Domain;
 use super::history::History;
 use super::space::{Param, Space};
-use super::strategy::{Proposal, Strategy, allow_settings, whole_setting};
+use super::strategy::{Proposal, Strategy, all_broken, allow_settings, whole_setting};
 use super::tree::{Axis, Tree};
 use crate::{Error, Result};
 
@@ -75,8 +75,7 @@ impl Grid {
     fn next_point(&mut self, from: u128) -> Result<Option<(Map<String, Value>, u128)>> {
         for place in from..self.size {
             if place - from >= BROKEN_MAX {
-                let why = format!("none of {BROKEN_MAX} points of the grid in a row met them all");
-                return Err(Error::invalid("constraints", why));
+                return Err(all_broken(&format!("{BROKEN_MAX} points of the grid in a row")));
             }
             let point = self.tree.point(place * self.stride % self.size, &self.space);
             let new = self.seen.foreign.is_empty()
@@ -86,6 +85,17 @@ impl Grid {
             }
         }
         Ok(None)
+    }
+
+    /// Says whether the constraints leave no point at all, known ones of other origin counted.
+    fn is_empty(&mut self) -> Result<bool> {
+        if self.seen.place > 0 || self.space.constraints().is_empty() {
+            return Ok(false);
+        }
+        let foreign = std::mem::take(&mut self.seen.foreign);
+        let any = self.next_point(0);
+        self.seen.foreign = foreign;
+        Ok(any?.is_none())
     }
 
     fn catch_up(&mut self, history: &History) -> Result<()> {
@@ -120,7 +130,11 @@ impl Grid {
 impl Strategy for Grid {
     fn ask(&mut self, history: &History) -> Result<Proposal> {
         self.catch_up(history)?;
-        Ok(self.next_point(self.seen.place)?.map(|(point, _)| point).into())
+        let point = self.next_point(self.seen.place)?.map(|(point, _)| point);
+        if point.is_none() && self.is_empty()? {
+            return Err(all_broken(&format!("the {} points of the grid", self.size)));
+        }
+        Ok(point.into())
     }
 }
 

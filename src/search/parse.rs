@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 const TYPES: &[&str] = &["real", "integer", "categorical", "ordinal", "boolean", "fixed"];
 const PEER_KINDS: &[&str] = &["categorical", "real", "integer"];
-/// Beyond this, whole numbers have no exact place on the number line of a double.
+/// From here on, whole numbers have no exact place on the number line of a double.
 const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Reads the parameters of a space in any of the three languages.
@@ -192,14 +192,20 @@ fn check_bounds(name: &str, found: &Numeric, low_given: Option<f64>) -> Result<(
         if let Some(part) = parts.into_iter().flatten().find(|x| x.fract() != 0.0) {
             return fail(format!("{part} is not a whole number"));
         }
-        if low < -INTEGER_MAX || high > INTEGER_MAX {
-            return fail("whole numbers are exact only up to 2^53".into());
+        // From there on a number that was written may have been another one.
+        if low <= -INTEGER_MAX || high >= INTEGER_MAX {
+            return fail("whole numbers are exact only below 2^53".into());
         }
     }
     if let Some(step) = step {
         let count = (high - low) / step;
         if step <= 0.0 || !count.is_finite() || count > INTEGER_MAX {
             return fail(format!("step {step} does not lead from {low} to {high}"));
+        }
+        if integer && high - low >= INTEGER_MAX {
+            return fail(format!(
+                "steps are exact only over less than 2^53, not from {low} to {high}"
+            ));
         }
     }
     if let Prior::Normal { mean, std } | Prior::Lognormal { mean, std } = prior {
@@ -246,10 +252,19 @@ fn number(name: &str, fields: &Map<String, Value>, key: &str) -> Result<Option<f
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    match parsed.filter(|x: &f64| x.is_finite()) {
-        Some(x) => Ok(Some(x)),
-        None => Err(Error::invalid(at(name), format!("{key} {value} is not a number"))),
+    let is_infinite = |text: &str| text.trim().trim_start_matches(['-', '+']) == ".inf";
+    match parsed {
+        Some(x) if x.is_finite() => Ok(Some(x)),
+        Some(x) if x.is_infinite() => Err(endless(name, key)),
+        // Readers of documents write so what is beyond all numbers.
+        None if value.as_str().is_some_and(is_infinite) => Err(endless(name, key)),
+        _ => Err(Error::invalid(at(name), format!("{key} {value} is not a number"))),
     }
+}
+
+fn endless(name: &str, key: &str) -> Error {
+    Error::invalid(at(name), format!("{key} is infinite, or beyond the largest number 1.8e308"))
+        .with_hint("a range ends at numbers; a normal prior without bounds has none")
 }
 
 fn neutral(object: &Map<String, Value>) -> Result<Vec<Param>> {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::history::History;
 use super::space::Space;
+use super::strategy::all_broken;
 use super::stream::{Purpose, below, stream, unit};
 use super::tree::Tree;
 use crate::{Error, Result};
@@ -157,11 +158,7 @@ impl<P: Points> Sampler<P> {
         match repeated {
             _ if self.tree.is_some() => self.walk(number),
             Some(draw) => Ok(Some(draw)),
-            None => Err(Error::invalid(
-                "constraints",
-                format!("none of {BROKEN_MAX} draws from the space met them all"),
-            )
-            .with_hint("loosen the constraints or narrow the space to where they hold")),
+            None => Err(all_broken(&format!("{BROKEN_MAX} draws from the space"))),
         }
     }
 

@@ -234,6 +234,12 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
     })
 }
 
+/// Says that the constraints leave nothing of the points that were looked at.
+pub(crate) fn all_broken(points: &str) -> Error {
+    Error::invalid("constraints", format!("none of {points} met them all"))
+        .with_hint("loosen the constraints, or change the space to where they hold")
+}
+
 /// Refuses settings that a strategy does not have.
 pub(crate) fn allow_settings(
     strategy: &str,

@@ -81,7 +81,8 @@ impl Numeric {
             || self.low == 0.0 && self.high.is_infinite();
         let mut parts = Vec::new();
         if !open {
-            parts.push(format!("{} to {}", digits(self.low), digits(self.high)));
+            let end = |x: f64| if self.integer { format!("{x}") } else { digits(x) };
+            parts.push(format!("{} to {}", end(self.low), end(self.high)));
         }
         match self.prior {
             Prior::Uniform => {}

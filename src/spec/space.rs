@@ -183,8 +183,8 @@ fn check_bounds(block: &Block, low: f64, high: f64, integer: bool) -> Result<()>
     if !(high - low).is_finite() {
         return Err(block.error("", format!("the range from {low:e} to {high:e} is too wide")));
     }
-    if integer && (low < -INTEGER_MAX || high > INTEGER_MAX) {
-        return Err(block.error("", "whole numbers are exact only up to 2^53"));
+    if integer && (low <= -INTEGER_MAX || high >= INTEGER_MAX) {
+        return Err(block.error("", "whole numbers are exact only below 2^53"));
     }
     Ok(())
 }

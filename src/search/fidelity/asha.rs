@@ -20,7 +20,7 @@ use super::super::stream::{Purpose, below, stream, unit};
 use super::proposer::Proposer;
 use super::rungs;
 use super::standing::{can_go_on, standing};
-use super::{epochs_of, flag_setting, number_setting, text_setting};
+use super::{epochs_of, flag_setting, least_setting, model_setting, number_setting, text_setting};
 use crate::{Error, Result};
 
 /// Draws of trials that measure how well a rung foretells the highest one.
@@ -59,7 +59,7 @@ impl Asha {
         };
         let max_epochs = epochs_of(name, setup)?;
         let eta = number_setting(name, settings, "eta", 1.0)?.unwrap_or(3.0);
-        let min_epochs = whole_setting(name, settings, "min_epochs", 1)?.unwrap_or(1);
+        let min_epochs = least_setting(name, settings, "min_epochs", max_epochs)?;
         let ladder = rungs::ladder(max_epochs, min_epochs, eta);
         let brackets = whole_setting(name, settings, "brackets", 1)?.unwrap_or(brackets) as usize;
         let online = match text_setting(name, settings, "choice")?.unwrap_or(choice) {
@@ -71,7 +71,7 @@ impl Asha {
                     .with_hint("a choice is fixed or online"));
             }
         };
-        let model = text_setting(name, settings, "model")?.unwrap_or(model);
+        let model = model_setting(name, settings, model)?;
         let stops = match text_setting(name, settings, "style")?.unwrap_or("promote") {
             "promote" => false,
             "stop" => true,

@@ -23,7 +23,7 @@ use super::super::strategy::{Proposal, Setup, Strategy, allow_settings, whole_se
 use super::proposer::Proposer;
 use super::rungs::{self, Rung};
 use super::standing::{Standing, standing};
-use super::{epochs_of, number_setting, text_setting};
+use super::{epochs_of, least_setting, model_setting, number_setting};
 use crate::Result;
 
 /// The settings of `halving`.
@@ -72,7 +72,7 @@ impl Brackets {
         allow_settings(name, settings, &[HALVING, &["max_epoch"]].concat())?;
         let max_epochs = epochs_of(name, &setup)?;
         let configs = whole_setting(name, settings, "configs", 1)?.unwrap_or(20);
-        let min_epochs = whole_setting(name, settings, "min_epochs", 1)?.unwrap_or(1);
+        let min_epochs = least_setting(name, settings, "min_epochs", max_epochs)?;
         let eta = number_setting(name, settings, "eta", 1.0)?.unwrap_or(2.0);
         let round = vec![rungs::halving(configs, min_epochs, eta, Some(max_epochs))];
         Brackets::new(name, &setup, round)
@@ -89,14 +89,14 @@ impl Brackets {
         allow_settings(name, settings, &[HYPERBAND, &["max_epoch"]].concat())?;
         let max_epochs = epochs_of(name, &setup)?;
         let eta = whole_setting(name, settings, "eta", 2)?.unwrap_or(3);
-        let min_epochs = whole_setting(name, settings, "min_epochs", 1)?.unwrap_or(1);
-        let round = rungs::hyperband(max_epochs, min_epochs.min(max_epochs), eta);
+        let min_epochs = least_setting(name, settings, "min_epochs", max_epochs)?;
+        let round = rungs::hyperband(max_epochs, min_epochs, eta);
         Brackets::new(name, &setup, round)
     }
 
     fn new(name: &str, setup: &Setup, round: Vec<Vec<Rung>>) -> Result<Brackets> {
         let rounds = whole_setting(name, &setup.settings, "rounds", 1)?;
-        let model = text_setting(name, &setup.settings, "model")?.unwrap_or("random");
+        let model = model_setting(name, &setup.settings, "random")?;
         let mut ladder: Vec<u64> = round.iter().flatten().map(|rung| rung.epochs).collect();
         ladder.sort_unstable();
         ladder.dedup();

@@ -25,7 +25,7 @@ use super::super::strategy::{Proposal, Setup, Strategy, allow_settings, whole_se
 use super::super::stream::{Purpose, below, stream, unit};
 use super::rungs::{self, Rung};
 use super::standing::{Standing, can_go_on, standing};
-use super::{epochs_of, number_setting};
+use super::{epochs_of, least_setting, number_setting};
 use crate::Result;
 
 /// Mutants that are known or forbidden before a random draw takes their place.
@@ -75,8 +75,8 @@ impl Dehb {
         allow_settings(name, &settings, &[SETTINGS, &["max_epoch"]].concat())?;
         let max_epochs = epochs_of(name, setup)?;
         let eta = whole_setting(name, &settings, "eta", 2)?.unwrap_or(3);
-        let min_epochs = whole_setting(name, &settings, "min_epochs", 1)?.unwrap_or(1);
-        let brackets = rungs::hyperband(max_epochs, min_epochs.min(max_epochs), eta);
+        let min_epochs = least_setting(name, &settings, "min_epochs", max_epochs)?;
+        let brackets = rungs::hyperband(max_epochs, min_epochs, eta);
         let size = |epochs: u64| {
             let rungs = brackets.iter().flatten().filter(|rung| rung.epochs == epochs);
             rungs.map(|rung| rung.configs as usize).max().unwrap_or(1)

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::strategy::{RACING, Setup, whole_setting};
+use super::strategy::{RACING, Setup, WITH_EPOCHS, whole_setting};
 use crate::{Error, Result};
 
 pub mod asha;
@@ -27,6 +27,37 @@ pub(crate) fn epochs_of(strategy: &str, setup: &Setup) -> Result<u64> {
             "give the study its epochs, or set \"max_epoch\" among the strategy's settings",
         )
     })
+}
+
+/// Returns the setting `key`, the fewest epochs or seeds of a trial: 1 where it is not given, and `most` at most.
+pub(crate) fn least_setting(
+    strategy: &str,
+    settings: &Map<String, Value>,
+    key: &str,
+    most: u64,
+) -> Result<u64> {
+    let least = whole_setting(strategy, settings, key, 1)?.unwrap_or(1);
+    if least > most {
+        let what = if strategy == RACING { "seeds there are" } else { "epochs of a full training" };
+        let why = format!("{key} {least} is more than {most}, the {what}");
+        return Err(Error::invalid(format!("strategy {strategy}"), why));
+    }
+    Ok(least)
+}
+
+/// Returns the strategy that new trials come from, which must not decide about epochs itself.
+pub(crate) fn model_setting<'a>(
+    strategy: &str,
+    settings: &'a Map<String, Value>,
+    default: &'a str,
+) -> Result<&'a str> {
+    let model = text_setting(strategy, settings, "model")?.unwrap_or(default);
+    if WITH_EPOCHS.contains(&model.to_lowercase().as_str()) {
+        let why = format!("the model \"{model}\" decides how long trials train itself");
+        return Err(Error::invalid(format!("strategy {strategy}"), why)
+            .with_hint("a model is a strategy such as auto, gp, tpe or random"));
+    }
+    Ok(model)
 }
 
 /// Returns a setting that is a number above `above`.

@@ -24,12 +24,10 @@ mod effects;
 use serde_json::{Map, Value};
 
 use self::effects::{Effects, Standing};
-use super::fidelity::{epochs_of, number_setting, text_setting};
+use super::fidelity::{epochs_of, least_setting, model_setting, number_setting};
 use super::history::{Cursor, History, Past, PastState};
 use super::normal;
-use super::strategy::{
-    Proposal, Setup, Strategy, WITH_EPOCHS, allow_settings, strategy, whole_setting,
-};
+use super::strategy::{Proposal, Setup, Strategy, allow_settings, strategy};
 use crate::{Error, Result};
 
 /// The settings, `max_epoch` aside.
@@ -68,12 +66,7 @@ impl Racing {
             let why = format!("compares one objective, not {}", setup.objectives);
             return Err(Error::invalid(format!("strategy {name}"), why));
         }
-        let model = text_setting(name, settings, "model")?.unwrap_or(super::strategy::DEFAULT);
-        if WITH_EPOCHS.contains(&model.to_lowercase().as_str()) {
-            let why = format!("the model \"{model}\" decides how long trials train itself");
-            return Err(Error::invalid(format!("strategy {name}"), why)
-                .with_hint("a model is a strategy such as auto, gp, tpe or random"));
-        }
+        let model = model_setting(name, settings, super::strategy::DEFAULT)?;
         let share = number_setting(name, settings, "share", 0.0)?.unwrap_or(0.5);
         let level = number_setting(name, settings, "level", 0.0)?.unwrap_or(0.1);
         for (key, value) in [("share", share), ("level", level)] {
@@ -89,7 +82,7 @@ impl Racing {
             seen: History::new(),
             cursor: Cursor::default(),
             seeds,
-            least: whole_setting(name, settings, "min_seeds", 1)?.unwrap_or(1).min(seeds),
+            least: least_setting(name, settings, "min_seeds", seeds)?,
             share,
             level,
             trials: setup.trials,

@@ -276,3 +276,24 @@ fn model_based_promotion_beats_random_proposals() {
         assert!(ours < asha, "asha {asha:.4}, {name} {ours:.4}");
     }
 }
+
+#[test]
+fn settings_that_cannot_be_met_are_refused() {
+    for name in ["halving", "hyperband", "asha", "bohb", "dehb"] {
+        let at_most =
+            |least: u64| strategy(name, &setup(&plane(), json!({"min_epochs": least}), 0));
+        let error = at_most(28).map(|_| ()).unwrap_err().to_string();
+        let why = "min_epochs 28 is more than 27, the epochs of a full training";
+        assert_eq!(error, format!("strategy {name}: {why}"));
+        assert!(at_most(27).is_ok(), "{name}");
+    }
+    let own = setup(&plane(), json!({"min_seeds": 28}), 0);
+    let error = strategy(RACING, &own).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(error, "strategy racing: min_seeds 28 is more than 27, the seeds there are");
+    for (name, model) in [("hyperband", "Hyperband"), ("asha", "bohb"), (RACING, RACING)] {
+        let own = setup(&plane(), json!({"model": model}), 0);
+        let error = strategy(name, &own).map(|_| ()).unwrap_err().to_string();
+        let why = format!("the model \"{model}\" decides how long trials train itself");
+        assert_eq!(error, format!("strategy {name}: {why}"));
+    }
+}

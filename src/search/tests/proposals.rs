@@ -334,3 +334,29 @@ fn where_hardly_any_draw_meets_the_constraints_points_beside_those_that_do_are_t
         }
     }
 }
+
+#[test]
+fn constraints_that_leave_nothing_are_no_end_of_the_search() {
+    let number = json!({"type": "real", "low": 0, "high": 1, "bins": 5});
+    let with = |text: &str| {
+        Space::parse(&json!({"x": number, "y": number}))
+            .unwrap()
+            .with_constraints(vec![text.into()])
+            .unwrap()
+    };
+    let history = History::new();
+    for (name, text, why) in [
+        ("grid", "x > 2", "none of the 25 points of the grid met them all"),
+        ("coordinate", "x + y < 0.02", "none of the points that differ from the defaults in one"),
+        ("random", "x > 2", "none of 10000 draws from the space met them all"),
+    ] {
+        let error = make(name, &with(text), 0).ask(&history).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(error.hint().unwrap().starts_with("loosen the constraints"), "{name}");
+    }
+    // Once something was tried, the search is at its end.
+    for name in ["grid", "coordinate"] {
+        let history = run(&mut *make(name, &with("x == 0 and y == 0.5"), 0), 9, |_| 0.0);
+        assert_eq!(history.len(), 1, "{name}");
+    }
+}

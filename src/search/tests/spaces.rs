@@ -102,6 +102,14 @@ fn what_cannot_be_meant_is_refused_by_name() {
         ),
         (json!({"type": "integer", "low": 0.5, "high": 3}), "0.5 is not a whole number"),
         (json!({"type": "integer", "low": 0, "high": 1e300}), "2^53"),
+        (json!({"type": "integer", "low": 0, "high": 9007199254740993i64}), "only below 2^53"),
+        (json!({"type": "integer", "low": -9007199254740992i64, "high": 0}), "only below 2^53"),
+        (
+            json!({"type": "integer", "low": -9007199254740990i64, "high": 9007199254740990i64, "step": 3}),
+            "over less than 2^53",
+        ),
+        (json!({"type": "real", "low": 0, "high": ".inf"}), "high is infinite, or beyond"),
+        (json!({"type": "real", "low": "-inf", "high": 0}), "low is infinite, or beyond"),
         (json!({"type": "integer", "prior": "normal", "mean": 0, "std": 1}), "has no low"),
         (json!({"type": "categorical", "choices": []}), "has no choices"),
         (json!([1, 2, 1.0]), "has the choice 1.0 twice"),
@@ -250,11 +258,18 @@ fn domains() -> Vec<Domain> {
         "l": {"type": "ordinal", "choices": [1, 2, 4, 8]},
         "m": {"type": "boolean"},
         "n": {"type": "real", "low": 2.5, "high": 2.5},
-        "o": {"type": "integer", "low": -9007199254740992i64, "high": 9007199254740992i64},
+        "o": {"type": "integer", "low": -9007199254740991i64, "high": 9007199254740991i64},
         "p": {"type": "real", "low": 5, "high": 500, "prior": "log", "step": 0.5},
         "q": {"type": "real", "low": 1, "high": 10, "prior": "lognormal"}
     });
     Space::parse(&space).unwrap().params().iter().map(|param| param.domain.clone()).collect()
+}
+
+#[test]
+fn whole_numbers_are_shown_whole() {
+    let axis = json!({"type": "integer", "low": -12_345_678, "high": 9_007_199_254_740_991i64});
+    let space = Space::parse(&json!({"n": axis})).unwrap();
+    assert_eq!(space.describe()[0].range, "-12345678 to 9007199254740991");
 }
 
 #[test]
