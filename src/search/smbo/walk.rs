@@ -11,6 +11,8 @@ use crate::search::tpe::{Axis, Frame};
 const PLACES: usize = 300;
 /// Steps of a walk at most.
 const STEPS_MAX: usize = 20;
+/// Coordinates along which a step looks: of more than these, others are drawn for each step.
+const AXES_MAX: usize = 64;
 /// Neighbours along each line.
 const NEIGHBOURS: usize = 4;
 /// How far neighbours on a line are.
@@ -92,10 +94,8 @@ impl Walk<'_> {
         here: &[f64],
         scored: &mut Vec<(f64, Vec<f64>)>,
     ) {
-        for (at, axis) in self.frame.axes().iter().enumerate() {
-            if here[at].is_nan() {
-                continue;
-            }
+        for at in self.looked_along(here) {
+            let axis = &self.frame.axes()[at];
             let turns = match axis {
                 Axis::Line(_) => NEIGHBOURS,
                 Axis::Choice(count) => (*count as usize - 1).min(2 * NEIGHBOURS),
@@ -120,6 +120,19 @@ impl Walk<'_> {
         }
     }
 
+    /// Returns the coordinates along which to look from a place.
+    fn looked_along(&mut self, here: &[f64]) -> Vec<usize> {
+        let mut active: Vec<usize> = (0..here.len()).filter(|at| !here[*at].is_nan()).collect();
+        if active.len() > AXES_MAX {
+            for drawn in 0..AXES_MAX {
+                let left = (active.len() - drawn) as u64;
+                active.swap(drawn, drawn + below(&mut self.generator, left) as usize);
+            }
+            active.truncate(AXES_MAX);
+        }
+        active
+    }
+
     /// Settles a place and returns it with its promise; coordinates that become active are drawn.
     fn score(&mut self, acquisition: Acquisition, mut place: Vec<f64>) -> (f64, Vec<f64>) {
         for coordinate in place.iter_mut().filter(|coordinate| coordinate.is_nan()) {
@@ -132,4 +145,41 @@ impl Walk<'_> {
 
 fn sort(scored: &mut [(f64, Vec<f64>)]) {
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::search::forest::{Forest, Sample, Variety};
+    use crate::search::space::Space;
+    use crate::search::stream::{Purpose, stream};
+
+    #[test]
+    fn a_step_looks_along_all_coordinates_of_small_spaces_and_along_some_of_large_ones() {
+        for (count, looked) in [(3, 3), (AXES_MAX, AXES_MAX), (1000, AXES_MAX)] {
+            let axis = json!({"type": "real", "low": 0, "high": 1});
+            let params: Map<String, Value> =
+                (0..count).map(|at| (format!("x{at}"), axis.clone())).collect();
+            let space = Space::parse(&Value::Object(params)).unwrap();
+            let frame = Frame::new(&space);
+            let mut generator = stream(1, 0, Purpose::Model, 0);
+            let rows = vec![vec![0.2; count], vec![0.7; count]];
+            let sample = Sample { rows, values: vec![0.0, 1.0], choices: vec![0; count] };
+            let model = Model::Forest(Forest::grow(&sample, 2, Variety::Splits, &mut generator));
+            let mut walk = Walk { frame: &frame, model: &model, best: 0.0, generator };
+            let mut here = vec![0.5; count];
+            let mut along = walk.looked_along(&here);
+            assert!(count > AXES_MAX || along == (0..count).collect::<Vec<_>>());
+            along.sort_unstable();
+            along.dedup();
+            assert_eq!(along.len(), looked);
+            here[1] = f64::NAN;
+            assert!(!walk.looked_along(&here).contains(&1));
+            let mut scored = Vec::new();
+            walk.neighbours(Acquisition::LogEi, &vec![0.5; count], &mut scored);
+            assert_eq!(scored.len(), NEIGHBOURS * looked);
+        }
+    }
 }
