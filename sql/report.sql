@@ -21,11 +21,15 @@ ORDER BY s.mean DESC LIMIT :limit;
 SELECT coalesce(json_array_length(plan, '$.seeds'), 0) FROM experiment WHERE id = :experiment_id;
 
 -- name: failed_configs
--- Configs without a value, whose runs failed, with a reason.
+-- Configs without a value, whose runs failed or said what is no finite number, with a reason.
 SELECT s.config_id, s.failed, c.params,
        (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name,
        (SELECT r.error FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id
-        AND r.error IS NOT NULL LIMIT 1) AS error
+        AND r.error IS NOT NULL LIMIT 1) AS error,
+       coalesce((SELECT max(r.state = 'failed') FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id
+                 AND (r.state = 'failed' OR r.state = 'complete')), 1) AS is_failed,
+       (SELECT max(r.value) FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id
+        AND r.state = 'complete') AS value
 FROM score s CROSS JOIN config c ON c.id = s.config_id
 WHERE s.experiment_id = :experiment_id AND s.mean IS NULL AND s.failed > 0
 ORDER BY s.config_id LIMIT :limit;

@@ -102,17 +102,25 @@ pub fn params(params: &Map<String, Value>) -> String {
     leaves(params)
         .into_iter()
         .map(|(name, value)| match value {
-            Value::String(text) => format!("{name}={text}"),
+            Value::String(text) => format!("{name}={}", word(text)),
             value => format!("{name}={value}"),
         })
         .collect::<Vec<_>>()
         .join(" ")
 }
 
+/// Returns a text as it stands, or in quotes where it could be taken for another value: "1" is not 1.
+fn word(text: &str) -> Cow<'_, str> {
+    match text.is_empty() || serde_json::from_str::<Value>(text).is_ok() {
+        true => Value::from(text).to_string().into(),
+        false => text.into(),
+    }
+}
+
 /// Returns a parameter's value as a cell: numbers with the digits that [`number`] keeps.
 pub fn param(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => word(text).into_owned(),
         Value::Number(value) if value.is_f64() => number(value.as_f64().unwrap_or(f64::NAN)),
         value => value.to_string(),
     }
@@ -280,5 +288,11 @@ mod tests {
         let value = serde_json::json!({"lr": 0.012_345_678_9, "n": 1_234_567, "act": "relu"});
         let short = params_short(value.as_object().unwrap());
         assert_eq!(short, "lr=0.012346 n=1234567 act=relu");
+        // A text that could be another value is told from it.
+        let value =
+            serde_json::json!({"a": "1", "b": 1, "c": "true", "d": true, "e": "", "f": "1x"});
+        let wanted = r#"a="1" b=1 c="true" d=true e="" f=1x"#;
+        assert_eq!(params(value.as_object().unwrap()), wanted);
+        assert_eq!(params_short(value.as_object().unwrap()), wanted);
     }
 }

@@ -39,7 +39,7 @@ pub fn loss(goal: Goal, value: f64) -> f64 {
 
 /// Returns a trial's objectives, all to be minimised; none unless all of them are numbers.
 pub fn losses(trial: &Trial, goals: &[(String, Goal)]) -> Option<Vec<f64>> {
-    let values = trial.values().filter(|values| values.len() == goals.len())?;
+    let values = trial.standing().filter(|values| values.len() == goals.len())?;
     let losses: Vec<f64> =
         values.iter().zip(goals).map(|(value, (_, goal))| loss(*goal, *value)).collect();
     losses.iter().all(|loss| !loss.is_nan()).then_some(losses)

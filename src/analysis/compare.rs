@@ -49,12 +49,13 @@ pub fn compare(studies: &[Contender<'_>], steps: usize) -> Comparison {
         .iter()
         .map(|study| {
             let loss = |trial: &&Trial| losses(trial, study.goals).map(|losses| losses[study.at]);
-            study.trials.iter().filter_map(loss).filter(|loss| loss.is_finite()).collect()
+            study.trials.iter().filter_map(loss).collect()
         })
         .collect();
-    let mut sorted: Vec<f64> = all.iter().flatten().copied().collect();
+    let best = all.iter().flatten().copied().min_by(f64::total_cmp);
+    let mut sorted: Vec<f64> =
+        all.iter().flatten().copied().filter(|loss| loss.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
-    let best = sorted.first().copied();
     let thresholds: Vec<f64> = match sorted.is_empty() {
         true => Vec::new(),
         false => (0..steps)
@@ -69,7 +70,10 @@ pub fn compare(studies: &[Contender<'_>], steps: usize) -> Comparison {
         .zip(&all)
         .map(|(study, losses)| {
             let steps = history(&study.trials, study.goals, study.at);
-            let regret = steps.iter().map(|step| Some(sign * step.best? - best?)).collect();
+            // Of what is as good as an infinite best one, the difference is no number.
+            let distance = |loss: f64, best: f64| if loss == best { 0.0 } else { loss - best };
+            let regret =
+                steps.iter().map(|step| Some(distance(sign * step.best?, best?))).collect();
             let share = |threshold: &f64| {
                 losses.iter().filter(|loss| *loss <= threshold).count() as f64
                     / steps.len().max(1) as f64
@@ -77,7 +81,7 @@ pub fn compare(studies: &[Contender<'_>], steps: usize) -> Comparison {
             Course {
                 regret,
                 best: steps.last().and_then(|step| step.best),
-                valued: losses.len(),
+                valued: losses.iter().filter(|loss| loss.is_finite()).count(),
                 shares: thresholds.iter().map(share).collect(),
             }
         })

@@ -42,6 +42,8 @@ pub struct Trial {
     pub epochs: Option<u64>,
     /// The first objective after each epoch, as the user has it.
     pub curve: Vec<f64>,
+    /// The values it had before it went on, as long as it is at work again.
+    pub before: Option<Vec<f64>>,
     /// With how many seeds it was run, where trials race over them.
     pub seeds: Option<usize>,
     /// When it was asked for [unix ms].
@@ -59,5 +61,10 @@ impl Trial {
             PastState::Complete { values } => Some(values),
             _ => None,
         }
+    }
+
+    /// Returns its values, or those that it had before it went on: they stand until it ends again.
+    pub fn standing(&self) -> Option<&[f64]> {
+        self.values().or(self.before.as_deref())
     }
 }

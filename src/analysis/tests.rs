@@ -31,6 +31,7 @@ fn trial(number: u64, params: Map<String, Value>, state: PastState) -> Trial {
         epochs: None,
         curve: Vec::new(),
         seeds: None,
+        before: None,
         asked_at_ms: 0,
         ended_at_ms: ended,
         extra: Value::Null,
@@ -177,4 +178,29 @@ fn advice_follows_the_last_doublings() {
     flat.extend([2.0; 39]);
     let flat = advice(&steps(&flat), Goal::Min, 20).unwrap();
     assert!(flat.stop && flat.expected == 0.0 && flat.chance < 0.3, "{flat:?}");
+}
+
+#[test]
+fn an_infinite_best_value_is_infinitely_far_from_the_others() {
+    let goals = goals(&[Goal::Max]);
+    let (one, two) = (valued(&[&[1.0], &[f64::INFINITY], &[2.0]]), valued(&[&[5.0], &[7.0]]));
+    let contender = |trials| Contender { trials, goals: &goals, at: 0 };
+    let both = [contender(one.iter().collect()), contender(two.iter().collect())];
+    let found = compare(&both, 3);
+    let far = Some(f64::INFINITY);
+    assert_eq!(found.best, far);
+    assert_eq!(found.courses[0].regret, [far, Some(0.0), Some(0.0)]);
+    assert_eq!(found.courses[1].regret, [far, far]);
+    assert_eq!((found.courses[0].valued, found.thresholds), (2, vec![7.0, 3.5, 1.0]));
+}
+
+#[test]
+fn a_trial_that_goes_on_keeps_its_place_until_it_ends() {
+    let mut trials = valued(&[&[0.5], &[0.2], &[0.3]]);
+    trials[1].state = PastState::Pending;
+    trials[1].before = Some(vec![0.2]);
+    let all: Vec<&Trial> = trials.iter().collect();
+    let numbers: Vec<u64> =
+        ranking(&all, &goals(&[Goal::Min])).iter().map(|trial| trial.number).collect();
+    assert_eq!(numbers, [1, 2, 0]);
 }

@@ -136,7 +136,8 @@ pub(super) fn print(
     }
     output.table(&names, &rows, none)?;
     for failed in failed.iter().filter(|_| !is_wide) {
-        let text = format!("{} failed: {}", failed.name, shorten(&failed.error, 200));
+        let what = if failed.said.is_none() { " failed" } else { "" };
+        let text = format!("{}{what}: {}", failed.name, shorten(&failed.error, 200));
         output.line(&output::sanitize(&text))?;
     }
     Ok(())
@@ -154,7 +155,7 @@ fn row(place: &Place) -> Vec<String> {
 
 fn failed_row(failed: &Failed) -> Vec<String> {
     let seeds = format!("0/{}", failed.failed);
-    vec!["–".into(), failed.name.clone(), "failed".into(), String::new(), seeds]
+    vec!["–".into(), failed.name.clone(), failed.word(), String::new(), seeds]
 }
 
 fn json_of(place: &Place) -> Value {
@@ -171,6 +172,6 @@ fn json_of_failed(failed: &Failed) -> Value {
     json!({
         "place": null, "config_id": failed.config, "name": failed.name, "mean": null, "low95": null, "high95": null,
         "std": null, "iqm": null, "median": null, "seeds": 0, "failed": failed.failed, "complete": true, "params": failed.params,
-        "error": failed.error,
+        "error": failed.error, "value": failed.said.map_or(Value::Null, json_number),
     })
 }

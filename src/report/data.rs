@@ -137,8 +137,17 @@ pub struct Failed {
     pub failed: i64,
     /// Why one of them did.
     pub error: String,
+    /// What one of them said, where none failed: NaN or an infinity.
+    pub said: Option<f64>,
     /// The config itself.
     pub params: Map<String, Value>,
+}
+
+impl Failed {
+    /// Returns what stands where others have their value.
+    pub fn word(&self) -> String {
+        self.said.map_or_else(|| "failed".into(), display::number)
+    }
 }
 
 /// What stands for a reason that nobody gave: the metric was logged, and was no number.
@@ -161,6 +170,10 @@ pub fn failed_configs(tx: &ReadTx, experiment: ExperimentId, limit: i64) -> Resu
             params: serde_json::from_str(row.get_ref(2)?.as_str()?).unwrap_or_default(),
             name: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
             error: row.get::<_, Option<String>>(4)?.unwrap_or_else(|| NO_VALUE.into()),
+            said: match row.get(5)? {
+                true => None,
+                false => Some(row.get::<_, Option<f64>>(6)?.unwrap_or(f64::NAN)),
+            },
         })
     })
 }
@@ -171,7 +184,7 @@ struct OfConfig {
     experiment: ExperimentId,
     params: Map<String, Value>,
     /// By seed: the value, or why there is none.
-    seeds: BTreeMap<i64, std::result::Result<f64, String>>,
+    seeds: BTreeMap<i64, std::result::Result<f64, (String, Option<f64>)>>,
 }
 
 /// Returns the leaderboard of all single commands of the file that have an experiment's name and first objective, and
@@ -196,11 +209,12 @@ pub fn commands(
         let complete = row.get::<_, RunState>(3)? == RunState::Complete;
         let value: Option<f64> = row.get(4)?;
         let error: Option<String> = row.get(5)?;
-        let value = value.filter(|value| complete && value.is_finite());
+        let said = complete.then_some(value.unwrap_or(f64::NAN));
+        let seed = said
+            .filter(|value| value.is_finite())
+            .ok_or((error.unwrap_or_else(|| NO_VALUE.into()), said));
         configs[at].experiment = experiment;
-        configs[at]
-            .seeds
-            .insert(row.get(2)?, value.ok_or(error.unwrap_or_else(|| NO_VALUE.into())));
+        configs[at].seeds.insert(row.get(2)?, seed);
         Ok(())
     })?;
     let (mut places, mut failed) = (Vec::new(), Vec::new());
@@ -209,9 +223,12 @@ pub fn commands(
         let values: Vec<f64> = seeds.values().filter_map(|seed| seed.clone().ok()).collect();
         let without = i64::try_from(seeds.len() - values.len()).unwrap_or(i64::MAX);
         if values.is_empty() {
-            let error = seeds.into_values().filter_map(std::result::Result::err).next_back();
-            let error = error.unwrap_or_default();
-            failed.push(Failed { config, name, failed: without, error, params });
+            let (error, said) = seeds
+                .into_values()
+                .filter_map(std::result::Result::err)
+                .max_by_key(|(_, said)| said.is_none())
+                .unwrap_or_default();
+            failed.push(Failed { config, name, failed: without, error, said, params });
             continue;
         }
         let score = crate::aggregate::score(&values);
@@ -286,6 +303,7 @@ pub(super) struct PlaceRow {
 #[derive(Debug, Serialize)]
 pub(super) struct FailedRow {
     pub(super) name: String,
+    pub(super) word: String,
     pub(super) seeds: String,
     pub(super) error: String,
     pub(super) params: Vec<(String, String)>,
@@ -473,7 +491,11 @@ fn failed_row(failed: &Failed) -> FailedRow {
     };
     FailedRow {
         name,
-        seeds: format!("0 ({} failed)", failed.failed),
+        word: failed.word(),
+        seeds: match failed.said {
+            None => format!("0 ({} failed)", failed.failed),
+            Some(_) => format!("0 of {}", failed.failed),
+        },
         error: display::shorten(&failed.error, 200).into_owned(),
         params: texts(&failed.params).into_iter().take(40).collect(),
     }

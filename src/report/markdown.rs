@@ -89,8 +89,9 @@ fn leaderboard(out: &mut String, data: &Data) {
         let params: Vec<String> = pairs.collect();
         let _ = writeln!(
             out,
-            "| – | {} | failed | {} | {} | {} |",
+            "| – | {} | {} | {} | {} | {} |",
             text(&failed.name),
+            text(&failed.word),
             text(&failed.error),
             text(&failed.seeds),
             params.join(" ")

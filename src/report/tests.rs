@@ -243,6 +243,13 @@ fn failed_configs_stand_at_the_end_of_the_leaderboard() {
         report.markdown.split("## Leaderboard").nth(1).unwrap().lines().skip(4).take(3).collect();
     assert!(table[2].starts_with("| – | c | failed | boom \\<b\\> | 0 (1 failed) |"), "{table:?}");
     assert!(report.html.contains("boom &lt;b&gt;"));
+    // What ran to its end and said no finite number has not failed: runs and trials say it is complete.
+    let config = config(&mut store, json!({"i": 3}));
+    ended_run(&mut store, id, config, 0, RunState::Complete, Some(f64::NEG_INFINITY));
+    let failed = store.read(|tx| failed_configs(tx, id, 9)).unwrap();
+    assert_eq!((failed[0].word(), failed[1].word()), ("failed".into(), "-inf".into()));
+    let row = "| – | c | -inf | its value is no finite number | 0 of 1 |";
+    assert!(rendered(&store, id).markdown.contains(row));
 }
 
 #[test]
