@@ -820,7 +820,7 @@ WINDOW by_end AS (PARTITION BY t.study_id ORDER BY t.ended_at_ms, t.number ROWS 
 
 CREATE VIEW ranking AS
 -- One row a trial that has a value: its place by the first objective. Where trials race over seeds, those with fewer seeds
--- than the most come last.
+-- than the most come last. A trial that goes on keeps the value it had until it ends again.
 SELECT t.study_id, e.name AS experiment,
        rank() OVER (PARTITION BY t.study_id
                     ORDER BY CASE s.strategy WHEN 'racing' THEN t.dropped ELSE 0 END,
@@ -831,7 +831,13 @@ FROM (SELECT study_id, number, vals, params,
                  < max(coalesce(json_array_length(curve), 0)) OVER (PARTITION BY study_id) AS dropped,
              CASE json_extract(vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
                   ELSE json_extract(vals, '$[0]') END AS value
-      FROM trial WHERE state = 'complete') t
+      FROM (SELECT study_id, number, params, curve,
+                   CASE state WHEN 'complete' THEN vals
+                        ELSE (SELECT c.vals FROM study_change c
+                              WHERE c.study_id = u.study_id AND c.number = u.number AND c.state = 'complete'
+                              ORDER BY c.seq DESC LIMIT 1) END AS vals
+            FROM trial u
+            WHERE state = 'complete' OR epochs IS NOT NULL AND (state = 'waiting' OR state = 'running'))) t
 JOIN study s ON s.id = t.study_id
 JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL
 LEFT JOIN objective o ON o.experiment_id = s.experiment_id AND o.position = 0
@@ -839,22 +845,30 @@ WHERE t.value IS NOT NULL
 ORDER BY t.study_id, place;
 
 CREATE VIEW pareto AS
--- One row a trial that no other of its study is better than in one objective and as good in all.
-WITH loss AS (
+-- One row a trial that no other of its study is better than in one objective and as good in all. A trial that goes on keeps
+-- the values it had until it ends again.
+WITH standing AS (
+    SELECT id, study_id, number, params,
+           CASE state WHEN 'complete' THEN vals
+                ELSE (SELECT c.vals FROM study_change c
+                      WHERE c.study_id = u.study_id AND c.number = u.number AND c.state = 'complete'
+                      ORDER BY c.seq DESC LIMIT 1) END AS vals
+    FROM trial u
+    WHERE state = 'complete' OR epochs IS NOT NULL AND (state = 'waiting' OR state = 'running')
+), loss AS (
     SELECT t.id AS trial_id, t.study_id, j.key AS position,
            CASE o.goal WHEN 'max' THEN -1 ELSE 1 END
            * CASE j.value WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 ELSE j.value END AS loss
-    FROM trial t
+    FROM standing t
     JOIN study s ON s.id = t.study_id
     JOIN json_each(t.vals) j
     LEFT JOIN objective o ON o.experiment_id = s.experiment_id AND o.position = j.key
-    WHERE t.state = 'complete'
 ), valued AS (
     SELECT trial_id, study_id FROM loss GROUP BY trial_id HAVING count(*) = count(loss)
 )
 SELECT t.study_id, e.name AS experiment, t.number, t.vals AS "values", t.params
 FROM valued v
-JOIN trial t ON t.id = v.trial_id
+JOIN standing t ON t.id = v.trial_id
 JOIN study s ON s.id = t.study_id
 JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL
 WHERE NOT EXISTS (

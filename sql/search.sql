@@ -29,7 +29,8 @@ SELECT base, targets FROM study WHERE id = :study
 SELECT s.id, s.uid, s.experiment_id, e.name, s.state, s.strategy, s.trial_max, s.seed,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS complete,
-       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND (t.state = 'waiting' OR t.state = 'running')) AS pending
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND (t.state = 'waiting' OR t.state = 'running')) AS pending,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.source = 'asked') AS asked
 FROM study s JOIN experiment e ON e.id = s.experiment_id
 WHERE e.deleted_at_ms IS NULL ORDER BY s.id
 
@@ -37,7 +38,8 @@ WHERE e.deleted_at_ms IS NULL ORDER BY s.id
 SELECT s.id, s.uid, s.experiment_id, e.name, s.state, s.strategy, s.trial_max, s.seed,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS complete,
-       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND (t.state = 'waiting' OR t.state = 'running')) AS pending
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND (t.state = 'waiting' OR t.state = 'running')) AS pending,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.source = 'asked') AS asked
 FROM study s JOIN experiment e ON e.id = s.experiment_id
 WHERE s.id = :study
 
@@ -139,6 +141,10 @@ FROM study_change c WHERE c.study_id = :study AND c.seq > :seq ORDER BY c.seq
 -- name: curve_of_trial
 SELECT curve FROM trial WHERE study_id = :study AND number = :number
 
+-- name: legs_of_trial
+SELECT t.epochs, s.strategy, coalesce(json_array_length(t.curve), 0)
+FROM trial t JOIN study s ON s.id = t.study_id WHERE t.study_id = :study AND t.number = :number
+
 -- name: trial_by_number
 SELECT id FROM trial WHERE study_id = :study AND number = :number
 
@@ -151,7 +157,10 @@ WHERE t.study_id = :study AND t.number = :number
 
 -- name: trials_of_study
 SELECT number, params, source, state, vals, epochs, curve, asked_at_ms, ended_at_ms, extra,
-       (SELECT s.strategy FROM study s WHERE s.id = :study) AS strategy
+       (SELECT s.strategy FROM study s WHERE s.id = :study) AS strategy,
+       CASE WHEN epochs IS NOT NULL AND state IN ('waiting', 'running')
+            THEN (SELECT c.vals FROM study_change c WHERE c.study_id = :study AND c.number = trial.number AND c.state = 'complete'
+                  ORDER BY c.seq DESC LIMIT 1) END AS vals_before
 FROM trial WHERE study_id = :study ORDER BY number
 
 -- name: add_trial

@@ -236,3 +236,20 @@ fn a_study_of_optuna_is_taken_over() {
     lab.mle(&["study", "import", "toy", "bad.sqlite", "--new", "--db", "s.db"])
         .fails(4, "bad.sqlite");
 }
+
+#[test]
+fn a_file_that_is_none_of_optuna_is_told_from_one() {
+    let lab = Lab::new();
+    let space = r#"{"x": {"type": "real", "low": 0, "high": 1}}"#;
+    lab.mle(&["study", "new", "toy", "--space", space, "--db", "s.db"]).ok();
+    let said = lab.mle(&["study", "import", "toy", "s.db", "--db", "s.db"]);
+    let said = said.fails(4, "is a file of mle, not of Optuna");
+    assert!(said.contains("mle study warm-start"), "{said}");
+    for tables in ["CREATE TABLE a (b)", "CREATE TABLE studies (study_id, study_name)"] {
+        let _ = std::fs::remove_file(lab.path("x.sqlite"));
+        rusqlite::Connection::open(lab.path("x.sqlite")).unwrap().execute_batch(tables).unwrap();
+        let import = ["study", "import", "new", "x.sqlite", "--new", "--db", "s.db"];
+        let said = lab.mle(&import).fails(4, "is no file of Optuna");
+        assert!(said.contains("hint: it has no table stud"), "{said}");
+    }
+}

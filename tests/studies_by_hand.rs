@@ -421,3 +421,132 @@ fn no_point_is_proposed_twice_after_an_edit_and_a_number_may_not_mean_two() {
     lab.mle(&["study", "new", "2", "--space", space]).ok();
     lab.mle(&["ask", "2"]).fails(2, "\"2\" is the id of one and the name of another");
 }
+
+#[test]
+fn why_nothing_is_proposed_is_said() {
+    let lab = Lab::new();
+    new(&lab, "outside", &["--strategy", "external"]);
+    let said = lab.mle(&["ask", "outside"]);
+    assert_eq!(said.code, 0);
+    assert!(said.err.contains("those of this study come from another program"), "{}", said.err);
+    let axis = r#"{"x": {"type": "real", "low": 0, "high": 1, "bins": 5}}"#;
+    for strategy in ["grid", "coordinate"] {
+        let more = ["--strategy", strategy, "--constraint", "x > 2"];
+        lab.mle(&[&["study", "new", strategy, "--space", axis], &more[..]].concat()).ok();
+        let said = lab.mle(&["ask", strategy]).fails(2, "constraints: none of the");
+        assert!(said.contains("hint: loosen the constraints"), "{said}");
+        lab.mle(&["study", "space", strategy, "--set", axis, "--constraint", "x > 0.6"]).ok();
+        assert_eq!(ask(&lab, strategy, "9").len(), 2);
+    }
+    lab.mle(&["ask", "outside", "-n", "100001"]).fails(2, "n: 100001 is more than 100000");
+    lab.mle(&["study", "space", "grid", "--set", ""]).fails(2, "the argument: is empty");
+    lab.mle(&["study", "new", "none", "--space", " "]).fails(2, "the argument: is empty");
+    let endless = r#"{"x": {"type": "real", "low": 0, "high": 1e400}}"#;
+    lab.mle(&["study", "new", "none", "--space", endless]).fails(2, "x: high is infinite");
+    lab.mle(&["tell", "grid", "0", "value=-1e400"]).fails(2, "\"-1e400\" is beyond all numbers");
+    lab.mle(&["tell", "grid", "0", "value=-inf"]).ok();
+}
+
+#[test]
+fn names_and_values_may_have_a_sign_of_equality() {
+    let lab = Lab::new();
+    let space = r#"{"a=b": [0.25, 0.5], "a": ["b=1", "c"]}"#;
+    lab.mle(&["study", "new", "eq", "--space", space, "--db", "s.db"]).ok();
+    lab.mle(&["study", "add", "eq", "a=b=0.5", "a=c", "--value", "1"]).ok();
+    lab.mle(&["study", "add", "eq", "a=b=0.25", "a=b=1", "--value", "1"])
+        .fails(2, "a=b: is given twice");
+    lab.mle(&["study", "add", "eq", "b=c=1", "--value", "1"]).fails(2, "b=c");
+    lab.mle(&["study", "add", "eq", "b", "--value", "1"]).fails(2, "b: is not of the form");
+    let params = "SELECT params FROM trials";
+    assert_eq!(lab.sql("s.db", params), [r#"{"a=b":0.5,"a":"c"}"#]);
+}
+
+#[test]
+fn a_curve_is_what_was_asked_for() {
+    let lab = Lab::new();
+    new(
+        &lab,
+        "h",
+        &[
+            "--strategy",
+            "halving",
+            "--epochs",
+            "9",
+            "--setting",
+            "configs=2",
+            "--setting",
+            "min_epochs=3",
+        ],
+    );
+    assert_eq!(ask(&lab, "h", "2").len(), 2);
+    lab.mle(&["tell", "h", "0", "--curve", "4,3,2,1"])
+        .fails(2, "--curve: has 4 values, trial 0 was to reach 3 epochs");
+    let short = lab.mle(&["tell", "h", "0", "value=1", "--curve", "4,3"]);
+    let said = short.fails(2, "has 2 values, trial 0 was asked for 3, one for each of its epochs");
+    assert!(said.contains("--pruned"), "{said}");
+    lab.mle(&["tell", "h", "9", "--curve", "4,3"]).fails(3, "there is no trial 9");
+    lab.mle(&["tell", "h", "0", "--curve", "4,3,2"]).ok();
+    lab.mle(&["tell", "h", "1", "--pruned", "--curve", "4,3"]).ok();
+    let best = ["study", "best", "h"];
+    assert!(lab.mle(&best).ok().starts_with("trial 0: value 2 "));
+    // It goes on, and keeps its value and its place meanwhile.
+    let again = ask(&lab, "h", "1");
+    assert_eq!((&again[0]["number"], &again[0]["epochs"]), (&json!(0), &json!(6)));
+    assert!(lab.mle(&best).ok().starts_with("trial 0: value 2 "));
+    let top = json_of(&lab, &["study", "top", "h"]);
+    assert_eq!((&top[0]["state"], &top[0]["values"]), (&json!("running"), &json!([2.0])));
+    for view in ["ranking", "pareto"] {
+        let values = format!("SELECT number, json_extract(\"values\", '$[0]') FROM {view}");
+        assert_eq!(lab.sql("s.db", &values), ["0|2"], "{view}");
+    }
+    lab.mle(&["tell", "h", "0", "--curve", "1,0,0"])
+        .fails(2, "was asked for 6, one for each of its epochs, the 3 that were told before among");
+    lab.mle(&["tell", "h", "0", "--curve", "4,3,2,3,3,3"]).ok();
+    assert!(lab.mle(&best).ok().starts_with("trial 0: value 3 "));
+    new(&lab, "race", &["--strategy", "racing", "--epochs", "4", "--seed", "1"]);
+    let seeds = ask(&lab, "race", "1")[0]["epochs"].as_u64().unwrap();
+    let curve = vec!["1"; seeds as usize + 1].join(",");
+    lab.mle(&["tell", "race", "0", "--curve", &curve]).fails(2, "seeds");
+}
+
+#[test]
+fn added_trials_and_those_outside_are_told_from_the_others() {
+    let lab = Lab::new();
+    let axis = |low: f64| format!(r#"{{"x": {{"type": "real", "low": {low}, "high": 1}}}}"#);
+    let (wide, narrow) = (axis(0.0), axis(0.4));
+    lab.mle(&["study", "new", "s", "--space", &wide, "--trials", "2", "--db", "s.db"]).ok();
+    lab.mle(&["study", "add", "s", "x=0", "--value", "0"]).ok();
+    for trial in ask(&lab, "s", "2") {
+        lab.mle(&["tell", "s", &trial["number"].to_string(), "value=1"]).ok();
+    }
+    let show = lab.mle(&["study", "show", "s"]).ok();
+    assert!(show.contains("trials 2 of 2, 1 added: 3 complete"), "{show}");
+    assert!(!show.contains("outside"), "{show}");
+    lab.mle(&["study", "space", "s", "--set", &narrow]).ok();
+    for verb in ["show", "best"] {
+        let text = lab.mle(&["study", verb, "s"]).ok();
+        assert!(text.contains("at x=0 (outside the space as it is now)"), "{text}");
+    }
+    assert_eq!(json_of(&lab, &["study", "best", "s"])["inside"], json!(false));
+    assert_eq!(json_of(&lab, &["study", "show", "s"])["asked"], json!(2));
+}
+
+#[test]
+fn many_trials_are_asked_for_at_once() {
+    let lab = Lab::new();
+    let space = r#"{"x": {"type": "real", "low": 0, "high": 1}, "y": {"type": "real", "low": 0, "high": 1}}"#;
+    let more = ["--strategy", "gp", "--trials", "50", "--setting", "startup=4", "--db", "s.db"];
+    lab.mle(&[&["study", "new", "many", "--space", space], &more[..]].concat()).ok();
+    for at in 0..20 {
+        lab.mle(&["study", "add", "many", &format!("x=0.{at:02}"), "y=0.5"]).ok();
+    }
+    // Points to try come first, in their order; then there are new ones.
+    let numbers: Vec<u64> =
+        ask(&lab, "many", "60").iter().map(|trial| trial["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..70).collect::<Vec<u64>>()[..60]);
+    let rest = json_of(&lab, &["ask", "many", "-n", "60"]);
+    assert_eq!((rest["trials"].as_array().unwrap().len(), &rest["exhausted"]), (10, &json!(true)));
+    for how in [["study", "replay", "many"].as_slice(), &["study", "replay", "many", "--cold"]] {
+        assert!(lab.mle(how).ok().starts_with("identical: 50 proposals"));
+    }
+}

@@ -8,9 +8,14 @@ use serde_json::{Value, json};
 use super::output::{Output, note, sanitize};
 use crate::display;
 use crate::error::{Error, Result};
+use crate::id::StudyId;
 use crate::protocol::{self, Aggregate, Goal, Objective, ValueFrom};
+use crate::search::strategy::EXTERNAL;
 use crate::store::{Open, Store};
 use crate::study::{self, Answer, Memory, Nothing, Told, Wanted};
+
+/// Trials of one transaction at most.
+const AT_ONCE: u64 = 16;
 
 /// Ask a study what to try next
 ///
@@ -27,7 +32,7 @@ pub struct AskArgs {
     #[arg(value_name = "STUDY")]
     study: String,
     /// How many trials
-    #[arg(short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     n: u64,
 }
 
@@ -70,16 +75,64 @@ pub struct TellArgs {
 pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
     let who = protocol::user_name();
     let mut store = Store::open(db, Open::Existing)?;
-    let mut memory = Memory::default();
-    let study = store.read(|tx| {
+    let (study, is_external) = store.read(|tx| {
         let study = study::find(tx, &args.study)?;
-        study::prepare(tx, &mut memory, study)?;
-        Ok(study)
+        Ok((study, study::summary(tx, study)?.strategy == EXTERNAL))
     })?;
-    let answer =
-        memory.write(&mut store, |tx, memory| study::ask(tx, memory, study, args.n, &who))?;
+    study::asked_for(args.n)?;
+    let mut memory = Memory::default();
+    let mut answer = Answer { trials: Vec::new(), nothing: None };
+    let mut missing = None;
+    while answer.nothing.is_none() && (answer.trials.len() as u64) < args.n {
+        let left = args.n - answer.trials.len() as u64;
+        match ask_some(&mut store, &mut memory, study, left, &who) {
+            Ok(more) => {
+                answer.trials.extend(more.trials);
+                answer.nothing = more.nothing;
+            }
+            Err(error) if answer.trials.is_empty() => return Err(error),
+            // Those that are at work by now must be heard of.
+            Err(error) => {
+                missing = Some(error);
+                break;
+            }
+        }
+    }
+    print_answer(&answer, is_external, output)?;
+    if let Some(error) = missing {
+        note(&format!(
+            "asked for {} more in vain: {}",
+            args.n - answer.trials.len() as u64,
+            sanitize(&error.to_string())
+        ));
+    }
+    Ok(())
+}
+
+/// Asks for some of the trials in a transaction that holds others up for a moment only: slow proposals are worked out before
+/// it, one a transaction.
+fn ask_some(
+    store: &mut Store,
+    memory: &mut Memory,
+    study: StudyId,
+    left: u64,
+    who: &str,
+) -> Result<Answer> {
+    let n = store.read(|tx| {
+        study::prepare(tx, memory, study)?;
+        let points = study::points_to_try(tx, study, AT_ONCE)?.len() as u64;
+        Ok(match points {
+            0 if memory.is_slow() => 1,
+            0 => AT_ONCE,
+            points => points,
+        })
+    })?;
+    memory.write(store, |tx, memory| study::ask(tx, memory, study, n.min(left), who))
+}
+
+fn print_answer(answer: &Answer, is_external: bool, output: &Output) -> Result<()> {
     if output.json {
-        return output.json(&json_of(&answer));
+        return output.json(&json_of(answer));
     }
     for trial in &answer.trials {
         let epochs =
@@ -92,6 +145,11 @@ pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
     }
     match answer.nothing {
         Some(Nothing::Exhausted) => note("nothing is left to ask for"),
+        Some(Nothing::Wait) if is_external => {
+            note(
+                "no point is there: those of this study come from another program, or from `mle study add`",
+            );
+        }
         Some(Nothing::Wait) => note("nothing more before a trial at work is told"),
         None => {}
     }
@@ -141,6 +199,10 @@ pub fn tell(args: &TellArgs, output: &Output, db: &Path) -> Result<()> {
                 })
             }
         };
+        if !curve.is_empty() {
+            let known = study::legs(tx, study, args.trial)?;
+            check_curve(args.trial, &known, curve.len(), matches!(told, Told::Complete(_)))?;
+        }
         study::tell(tx, study, args.trial, &told, &curve, &who)
     })?;
     let state = match (args.failed, args.pruned) {
@@ -150,6 +212,30 @@ pub fn tell(args: &TellArgs, output: &Output, db: &Path) -> Result<()> {
     };
     let text = format!("trial {} is {state}", args.trial);
     output.done(&text, &json!({"number": args.trial, "state": state}))
+}
+
+/// Refuses a curve that is not what was asked for: rules that compare trials take each value as that of its epoch.
+fn check_curve(trial: u64, asked: &study::Legs, told: usize, is_complete: bool) -> Result<()> {
+    let Some(epochs) = asked.epochs.and_then(|epochs| usize::try_from(epochs).ok()) else {
+        return Ok(());
+    };
+    let what = if asked.are_seeds { "seeds" } else { "epochs" };
+    let before = match asked.known {
+        0 => String::new(),
+        known => format!(", the {known} that were told before among them"),
+    };
+    let refuse = |why: String, hint: &str| {
+        Err(Error::invalid("--curve", format!("has {told} values, {why}{before}")).with_hint(hint))
+    };
+    if told > epochs {
+        let why = format!("trial {trial} was to reach {epochs} {what}");
+        return refuse(why, "leave out what goes beyond");
+    }
+    if is_complete && told < epochs {
+        let why = format!("trial {trial} was asked for {epochs}, one for each of its {what}");
+        return refuse(why, "tell it with --pruned when it stopped early, or give the value alone");
+    }
+    Ok(())
 }
 
 /// Returns what a trial is worth of which only the curve is told: its last value, or the best or the mean one where the
@@ -211,8 +297,14 @@ pub(super) fn values(texts: &[String], objectives: &[(String, Goal)]) -> Result<
 
 /// Reads a number as people write it.
 pub(super) fn number(what: &str, text: &str) -> Result<f64> {
-    study::number(&Value::from(text))
-        .ok_or_else(|| Error::invalid(what, format!("\"{text}\" is no number")))
+    match study::number(&Value::from(text)) {
+        None => Err(Error::invalid(what, format!("\"{text}\" is no number"))),
+        Some(number) if number.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) => {
+            let why = format!("\"{text}\" is beyond all numbers, the largest is 1.8e308");
+            Err(Error::invalid(what, why).with_hint("write inf where infinity is meant"))
+        }
+        Some(number) => Ok(number),
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Params};
 
+use super::file::APPLICATION_ID;
 use crate::error::{Error, Result};
 
 /// A file of another program.
@@ -39,6 +40,17 @@ impl Stranger {
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
             .map_err(wrong)?;
         Ok(Stranger { connection, path: path.to_owned() })
+    }
+
+    /// Returns whether it is a file of ours after all.
+    pub fn is_ours(&self) -> bool {
+        let sql = "PRAGMA application_id";
+        self.connection.query_row(sql, [], |row| row.get::<_, i32>(0)) == Ok(APPLICATION_ID)
+    }
+
+    /// Refuses the file, with what to do instead.
+    pub fn wrong(&self, why: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::WrongFile { path: self.path.clone(), why: why.into(), hint: Some(hint.into()) }
     }
 
     /// Returns whether it has a table with all these columns.

@@ -1,5 +1,7 @@
 //! What people do to a study while it goes on. Each edit is a change that the next ask knows, and replay too.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::analysis::{Trial, ranking};
@@ -149,22 +151,19 @@ pub fn add(
         wake(tx, study, &now, who)?;
     }
     let is_taken_over = |extra: &Value| !extra["number"].is_null();
-    let taken: Vec<(Value, Map<String, Value>)> =
-        match points.iter().any(|point| is_taken_over(&point.extra)) {
-            true => read::trials(tx, study)?
-                .into_iter()
-                .filter(|trial| is_taken_over(&trial.extra))
-                .map(|trial| (trial.extra, trial.params))
-                .collect(),
-            false => Vec::new(),
-        };
+    let key_of = |extra: &Value| format!("{} {}", extra["number"], extra["study"]);
+    let mut taken: HashMap<String, Vec<Map<String, Value>>> = HashMap::new();
+    if points.iter().any(|point| is_taken_over(&point.extra)) {
+        for trial in read::trials(tx, study)? {
+            if is_taken_over(&trial.extra) {
+                taken.entry(key_of(&trial.extra)).or_default().push(trial.params);
+            }
+        }
+    }
     for (at, point) in points.iter().enumerate() {
         // Parameters in the order of the space, so that equal points look equal.
         let params = in_order(&space, &point.params);
-        let is_same = |(extra, known): &(Value, Map<String, Value>)| {
-            ["study", "number"].iter().all(|key| extra[key] == point.extra[key]) && *known == params
-        };
-        if is_taken_over(&point.extra) && taken.iter().any(is_same) {
+        if taken.get(&key_of(&point.extra)).is_some_and(|known| known.contains(&params)) {
             added.left_out.push((at, "was taken over before".to_owned()));
             continue;
         }
@@ -199,14 +198,8 @@ pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) ->
         return Err(Error::invalid(format!("study {from}"), why));
     }
     let uid = read::summary(tx, from)?.uid;
-    let known: Vec<Value> = read::trials(tx, study)?
-        .into_iter()
-        .filter(|trial| trial.extra["study"] == json!(uid))
-        .map(|trial| trial.extra["number"].clone())
-        .collect();
     let points: Vec<Point> = read::trials(tx, from)?
         .into_iter()
-        .filter(|trial| !known.contains(&json!(trial.number)))
         .filter_map(|trial| {
             let told = match trial.word.as_str() {
                 "complete" => Told::Complete(trial.values()?.to_vec()),

@@ -20,8 +20,10 @@ pub use exchange::{optuna, peer};
 pub(crate) use log::number;
 pub use memory::{Memory, Nothing, Search, Wanted};
 pub use new::{NewStudy, new};
-pub use read::{Summary, list, objectives, space, summary, trials};
+pub use read::{Legs, Summary, legs, list, objectives, space, summary, trials};
 pub use replay::{Difference, Replay, replay};
+
+pub(crate) use crate::search::serve::asked_for;
 
 use crate::error::{Error, Result};
 use crate::id::{ExperimentId, StudyId};

@@ -18,6 +18,7 @@ use super::log::numbers;
 const LIST_STUDIES: &str = named(TEXT, "list_studies");
 const SUMMARY_OF_STUDY: &str = named(TEXT, "summary_of_study");
 const SETUP_OF_STUDY: &str = named(TEXT, "setup_of_study");
+const LEGS_OF_TRIAL: &str = named(TEXT, "legs_of_trial");
 const TRIALS_OF_STUDY: &str = named(TEXT, "trials_of_study");
 
 /// A study as lists show it.
@@ -41,6 +42,8 @@ pub struct Summary {
     pub seed: i64,
     /// Its trials, the added ones too.
     pub trials: i64,
+    /// Those that the strategy proposed.
+    pub asked: i64,
     /// Those with values.
     pub complete: i64,
     /// Those waiting or running.
@@ -77,6 +80,7 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<Summary> {
         trials: row.get(8)?,
         complete: row.get(9)?,
         pending: row.get(10)?,
+        asked: row.get(11)?,
     })
 }
 
@@ -140,6 +144,33 @@ pub fn space(tx: &ReadTx<'_>, study: StudyId) -> Result<Space> {
     Ok(setup(tx, study)?.space)
 }
 
+/// How far a trial was asked to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Legs {
+    /// The epochs to reach, where the study has epochs.
+    pub epochs: Option<u64>,
+    /// Whether those are seeds.
+    pub are_seeds: bool,
+    /// So much of its curve is known.
+    pub known: usize,
+}
+
+/// Returns how far a trial was asked to go.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Sqlite`].
+pub fn legs(tx: &ReadTx<'_>, study: StudyId, number: u64) -> Result<Legs> {
+    let key = i64::try_from(number).unwrap_or(i64::MAX);
+    tx.maybe(LEGS_OF_TRIAL, named_params! { ":study": study, ":number": key }, |row| {
+        Ok(Legs {
+            epochs: row.get::<_, Option<i64>>(0)?.map(i64::unsigned_abs),
+            are_seeds: row.get_ref(1)?.as_str()? == RACING,
+            known: usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+        })
+    })?
+    .ok_or_else(|| Error::not_found("trial", number))
+}
+
 /// Returns a study's trials in order of their numbers.
 ///
 /// # Errors
@@ -165,6 +196,7 @@ pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
             state,
             word,
             epochs: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
+            before: row.get_ref(11)?.as_str_or_null()?.map(numbers),
             seeds: (row.get_ref(10)?.as_str()? == RACING).then_some(curve.len()),
             curve,
             asked_at_ms: row.get(7)?,

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::show::json_of_trial;
+use super::show::{json_of_best, json_of_trial, where_it_is};
 use crate::analysis::{self, Comparison, Contender, Trial};
 use crate::cli::output::{Output, sanitize};
 use crate::display::{self, json_number, number};
@@ -175,19 +175,20 @@ pub(super) fn best(args: &Best, output: &Output, db: &Path) -> Result<()> {
     let best = analysis::ranking(&read.all(), &read.goals).first().copied();
     let best = best.ok_or_else(no_value)?;
     if output.json {
-        return output.json(&json_of_trial(best));
+        return output.json(&json_of_best(best, &read.space));
     }
     let values: Vec<String> = read
         .goals
         .iter()
-        .zip(best.values().unwrap_or_default())
+        .zip(best.standing().unwrap_or_default())
         .map(|((metric, _), value)| format!("{metric} {}", number(*value)))
         .collect();
     let text = format!(
-        "trial {}: {} at {}",
+        "trial {}: {} at {}{}",
         best.number,
         values.join(", "),
-        display::params_short(&best.params)
+        display::params_short(&best.params),
+        where_it_is(best, &read.space)
     );
     output.line(&sanitize(&text))
 }
@@ -215,7 +216,7 @@ fn print_trials(read: &Read, trials: &[&Trial], output: &Output) -> Result<()> {
         .iter()
         .map(|trial| {
             let mut row = vec![trial.number.to_string()];
-            row.extend(trial.values().unwrap_or_default().iter().map(|value| number(*value)));
+            row.extend(trial.standing().unwrap_or_default().iter().map(|value| number(*value)));
             row.push(display::shorten(&display::params_short(&trial.params), 500).into_owned());
             row
         })
@@ -397,6 +398,21 @@ fn json_of_comparison(studies: &[Read], found: &Comparison) -> Value {
     json!({"best": maybe(found.best), "thresholds": found.thresholds, "studies": rows})
 }
 
+/// Returns in words what further trials are expected to bring.
+fn expectation(found: &analysis::Advice, metric: &str) -> String {
+    let (more, chance) = (found.more, 100.0 * found.chance);
+    match found.expected {
+        0.0 => format!(
+            "the last half of the trials improved {metric} by nothing, so another {more} are expected to do no better \
+             (chance of any improvement {chance:.0} %)"
+        ),
+        expected => format!(
+            "another {more} trials are expected to improve {metric} by {} (chance of any improvement {chance:.0} %)",
+            number(expected)
+        ),
+    }
+}
+
 pub(super) fn advice(args: &Advice, output: &Output, db: &Path) -> Result<()> {
     let read = read(db, &args.study)?;
     let at = read.objective(&args.of)?;
@@ -415,16 +431,33 @@ pub(super) fn advice(args: &Advice, output: &Output, db: &Path) -> Result<()> {
             "stop": found.stop,
         }));
     }
-    output.line(&format!(
-        "another {} trials are expected to improve {} by {} (chance of any improvement {:.0} %)",
-        found.more,
-        sanitize(metric),
-        number(found.expected),
-        100.0 * found.chance
-    ))?;
+    output.line(&expectation(&found, &sanitize(metric)))?;
     let share = if found.range > 0.0 { 100.0 * found.expected / found.range } else { 0.0 };
     let verdict = if found.stop { "stop here" } else { "go on" };
     output.line(&format!(
         "{verdict}: that is {share:.1} % of the distance between the best and the median trial"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_not_expected_as_a_number() {
+        let found = |expected| analysis::Advice {
+            more: 20,
+            expected,
+            chance: 0.59,
+            last: expected,
+            before: 0.1,
+            range: 1.0,
+            stop: true,
+        };
+        let text = "another 20 trials are expected to improve loss by 0.25 (chance of any improvement 59 %)";
+        assert_eq!(expectation(&found(0.25), "loss"), text);
+        let text = "the last half of the trials improved loss by nothing, so another 20 are expected to do no better \
+                    (chance of any improvement 59 %)";
+        assert_eq!(expectation(&found(0.0), "loss"), text);
+    }
 }

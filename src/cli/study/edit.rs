@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{document, pairs, read_space};
+use super::{NO_PAIR, document, pairs, read_space};
 use crate::cli::ask::number;
 use crate::cli::output::{Output, note};
 use crate::error::{Error, Result};
@@ -143,27 +143,44 @@ fn print_space(space: &Space, output: &Output) -> Result<()> {
 }
 
 pub(super) fn add(args: &Add, output: &Output, db: &Path) -> Result<()> {
-    let points = match &args.file {
-        Some(file) => points(&document(file)?)?,
-        None => {
-            let values = args.value.iter().map(|text| number("--value", text));
-            let values = values.collect::<Result<Vec<f64>>>()?;
-            let told = match (args.failed, values.is_empty()) {
-                (true, _) => Some(Told::Failed),
-                (_, true) => None,
-                _ => Some(Told::Complete(values)),
-            };
-            vec![Point {
-                params: pairs(&args.params)?,
-                told,
-                curve: Vec::new(),
-                extra: json!({"source": "hand"}),
-            }]
-        }
-    };
-    let added =
-        change(db, &args.study, |tx, study, who| study::add(tx, study, &points, !args.skip, who))?;
+    let from_file = args.file.as_ref().map(|file| points(&document(file)?)).transpose()?;
+    let told = told(args)?;
+    let added = change(db, &args.study, |tx, study, who| {
+        let points = match from_file {
+            Some(points) => points,
+            None => {
+                let params = params(&args.params, &study::space(tx, study)?)?;
+                let extra = json!({"source": "hand"});
+                vec![Point { params, told, curve: Vec::new(), extra }]
+            }
+        };
+        study::add(tx, study, &points, !args.skip, who)
+    })?;
     print_added(&added, output)
+}
+
+/// Returns what the options say of a point.
+fn told(args: &Add) -> Result<Option<Told>> {
+    let values = args.value.iter().map(|text| number("--value", text));
+    let values = values.collect::<Result<Vec<f64>>>()?;
+    Ok(match (args.failed, values.is_empty()) {
+        (true, _) => Some(Told::Failed),
+        (_, true) => None,
+        _ => Some(Told::Complete(values)),
+    })
+}
+
+/// Reads `NAME=VALUE` texts. Names and values may have a `=` of their own: a parameter of the space is meant, the one with
+/// the longest name, and otherwise all up to the last `=`.
+fn params(texts: &[String], space: &Space) -> Result<Map<String, Value>> {
+    let split = |text: &String| {
+        let known = |at: &usize| space.param(&text[..*at]).is_some();
+        let mut places = text.match_indices('=').map(|(at, _)| at).rev();
+        let at = places.clone().find(known).or(places.next());
+        let at = at.ok_or_else(|| Error::invalid(text.as_str(), NO_PAIR))?;
+        Ok((text[..at].to_owned(), text[at + 1..].to_owned()))
+    };
+    pairs(texts.iter().map(split))
 }
 
 /// Reads a list of points.

@@ -113,21 +113,33 @@ fn read_space(text: &str, constraints: &[String]) -> Result<Space> {
 
 /// Reads a file, or the text itself when that begins like JSON.
 fn document(text: &str) -> Result<Value> {
+    if text.trim().is_empty() {
+        let error = Error::invalid("the argument", "is empty");
+        return Err(error.with_hint("name a YAML, JSON or TOML file, or write JSON itself"));
+    }
     if text.trim_start().starts_with(['{', '[']) {
         return spec::value(text, "the argument");
     }
     spec::value(&input::document(Path::new(text))?, text)
 }
 
-/// Reads `NAME=VALUE` texts; what is no JSON is a text.
-fn pairs(texts: &[String]) -> Result<Map<String, Value>> {
+const NO_PAIR: &str = "is not of the form NAME=VALUE";
+
+/// Reads settings: the name is what stands before the first `=`.
+fn settings(texts: &[String]) -> Result<Map<String, Value>> {
+    pairs(texts.iter().map(|text| match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(Error::invalid(text.as_str(), NO_PAIR)),
+    }))
+}
+
+/// Reads names with their values; what is no JSON is a text.
+fn pairs(texts: impl Iterator<Item = Result<(String, String)>>) -> Result<Map<String, Value>> {
     let mut pairs = Map::new();
-    for text in texts {
-        let (name, value) = text
-            .split_once('=')
-            .ok_or_else(|| Error::invalid(text.as_str(), "is not of the form NAME=VALUE"))?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-        if pairs.insert(name.to_owned(), value).is_some() {
+    for pair in texts {
+        let (name, value) = pair?;
+        let value = serde_json::from_str(&value).unwrap_or_else(|_| value.into());
+        if pairs.insert(name.clone(), value).is_some() {
             return Err(Error::invalid(name, "is given twice"));
         }
     }

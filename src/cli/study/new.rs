@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::{pairs, read_space};
+use super::{read_space, settings};
 use crate::cli::output::{Output, path_json};
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal, Provenance};
@@ -71,7 +71,7 @@ pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
         purpose: args.purpose.clone(),
         space: read_space(&args.space, &args.constraint)?,
         strategy: args.strategy.to_lowercase(),
-        settings: pairs(&args.setting)?,
+        settings: settings(&args.setting)?,
         objectives: objectives(&args.objective)?,
         trials: args.trials,
         workers: args.workers,

@@ -9,6 +9,7 @@ use crate::analysis;
 use crate::cli::output::{Output, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
+use crate::search::space::Space;
 use crate::study::{self, Difference, Summary};
 
 /// List the studies of the file
@@ -60,7 +61,13 @@ pub(super) fn list(output: &Output, db: &Path) -> Result<()> {
 
 fn trials_text(it: &Summary) -> String {
     match it.trial_max {
-        Some(max) => format!("{} of {max}", it.trials),
+        Some(max) => {
+            let added = match it.trials - it.asked {
+                0 => String::new(),
+                n => format!(", {n} added"),
+            };
+            format!("{} of {max}{added}", it.asked)
+        }
         None => it.trials.to_string(),
     }
 }
@@ -69,7 +76,7 @@ fn json_of(it: &Summary) -> Value {
     json!({
         "id": it.id, "uid": it.uid, "experiment": it.experiment, "name": it.name, "state": it.state,
         "strategy": it.strategy, "seed": it.seed, "trial_max": it.trial_max, "trials": it.trials,
-        "complete": it.complete, "pending": it.pending,
+        "asked": it.asked, "complete": it.complete, "pending": it.pending,
     })
 }
 
@@ -97,7 +104,7 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
         value["failed"] = count("failed").into();
         value["pruned"] = count("pruned").into();
         value["outside"] = outside.into();
-        value["best"] = best.map_or(Value::Null, json_of_trial);
+        value["best"] = best.map_or(Value::Null, |trial| json_of_best(trial, &space));
         return output.json(&value);
     }
     let title = format!("study {} {}", summary.id, sanitize(&summary.name));
@@ -121,12 +128,13 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
     }
     if let Some(trial) = best {
         let values: Vec<String> =
-            trial.values().unwrap_or_default().iter().map(|value| number(*value)).collect();
+            trial.standing().unwrap_or_default().iter().map(|value| number(*value)).collect();
         let text = format!(
-            "trial {}: {} at {}",
+            "trial {}: {} at {}{}",
             trial.number,
             values.join(", "),
-            display::params_short(&trial.params)
+            display::params_short(&trial.params),
+            where_it_is(trial, &space)
         );
         line(if objectives.len() > 1 { "on front" } else { "best" }, &text)?;
     }
@@ -136,10 +144,22 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
     space.constraints().iter().try_for_each(|text| line("constraint", text))
 }
 
+/// Says so where a trial is outside the space as it is now.
+pub(super) fn where_it_is(trial: &analysis::Trial, space: &Space) -> &'static str {
+    if space.contains(&trial.params) { "" } else { " (outside the space as it is now)" }
+}
+
+/// Returns a best trial as JSON.
+pub(super) fn json_of_best(trial: &analysis::Trial, space: &Space) -> Value {
+    let mut value = json_of_trial(trial);
+    value["inside"] = space.contains(&trial.params).into();
+    value
+}
+
 /// Returns a trial as JSON.
 pub(super) fn json_of_trial(trial: &analysis::Trial) -> Value {
     let values = trial
-        .values()
+        .standing()
         .map(|values| values.iter().map(|value| json_number(*value)).collect::<Vec<_>>());
     let mut value = json!({
         "number": trial.number, "state": trial.word, "params": trial.params, "values": values,

@@ -45,6 +45,7 @@ impl Found {
 /// # Errors
 /// [`Error::WrongFile`] when it is no file of Optuna; [`Error::NotFound`]; [`Error::Invalid`] when there are several.
 pub fn read(file: &Stranger, name: Option<&str>) -> Result<Found> {
+    check(file)?;
     let (id, name) = choose(file, name)?;
     let goals = file
         .rows(
@@ -95,6 +96,31 @@ pub fn read(file: &Stranger, name: Option<&str>) -> Result<Found> {
     }
     conditions(&mut space, &points);
     Ok(Found { name, goals, points, space })
+}
+
+/// What is read of a file.
+const TABLES: [(&str, &[&str]); 6] = [
+    ("studies", &["study_id", "study_name"]),
+    ("study_directions", &["study_id", "direction", "objective"]),
+    ("trials", &["trial_id", "study_id", "number", "state"]),
+    ("trial_params", &["param_id", "trial_id", "param_name", "param_value", "distribution_json"]),
+    ("trial_values", &["trial_id", "value", "objective"]),
+    ("trial_intermediate_values", &["trial_id", "step", "intermediate_value"]),
+];
+
+fn check(file: &Stranger) -> Result<()> {
+    if file.is_ours() {
+        let hint =
+            "`mle study warm-start STUDY FROM` takes over the trials of another study of one file";
+        return Err(file.wrong("is a file of mle, not of Optuna", hint));
+    }
+    match TABLES.iter().find(|(table, columns)| !file.has(table, columns)) {
+        None => Ok(()),
+        Some((table, columns)) => Err(file.wrong(
+            "is no file of Optuna",
+            format!("it has no table {table} with {}", columns.join(", ")),
+        )),
+    }
 }
 
 fn choose(file: &Stranger, wanted: Option<&str>) -> Result<(i64, String)> {
