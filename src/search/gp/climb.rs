@@ -30,7 +30,8 @@ pub(crate) fn climb_inside(
         let mut row = centre.to_vec();
         for (at, (low, high)) in region.iter().enumerate() {
             // Every other row moves in a few coordinates only.
-            if low < high && (turn % 2 == 0 || unit(generator) < 3.0 / row.len() as f64) {
+            let moves = !centre[at].is_nan() && low < high;
+            if moves && (turn % 2 == 0 || unit(generator) < 3.0 / row.len() as f64) {
                 row[at] = low + (high - low) * unit(generator);
             }
         }

@@ -66,13 +66,17 @@ impl Local {
         number % 4 < (share.round() as u64).clamp(1, 3)
     }
 
-    /// Returns the region around a row: wide along coordinates that matter little.
+    /// Returns the region around a row: wide along coordinates that matter little, whole along those that are inactive there,
+    /// as other values of their parents bring them up.
     pub(crate) fn region(&self, frame: &Frame, centre: &[f64], kernel: &Kernel) -> Vec<(f64, f64)> {
         let on_line = |at: &usize| !frame.axes[*at].choice && !centre[*at].is_nan();
         let log_length = |at: usize| -0.5 * kernel.weights[at].ln();
         let lines: Vec<usize> = (0..centre.len()).filter(on_line).collect();
         let mean = lines.iter().map(|at| log_length(*at)).sum::<f64>() / lines.len().max(1) as f64;
         let side = |at: usize| {
+            if centre[at].is_nan() {
+                return (0.0, 1.0);
+            }
             if !on_line(&at) {
                 return (centre[at], centre[at]);
             }

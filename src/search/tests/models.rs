@@ -1,10 +1,11 @@
 //! What every strategy with a model keeps to, whatever the order in which results arrive.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::optima::{MODELS, box_of};
-use super::{ask, complete, every_kind, finite, make};
+use super::{ask, complete, every_kind, finite, make, run};
 use crate::search::history::{History, Past, PastState};
+use crate::search::space::Space;
 use crate::search::stream::{Purpose, below, stream};
 
 fn loss(point: &Map<String, Value>) -> f64 {
@@ -72,5 +73,28 @@ fn a_trial_may_be_replaced_and_another_history_taken_up() {
             history.put(complete(history.next_number(), point, 1.0));
         }
         assert!(proposed, "{name} takes the point of a replaced trial for tried");
+    }
+}
+
+#[test]
+fn what_another_value_of_a_number_brings_up_is_searched() {
+    let number = json!({"type": "real", "low": 0, "high": 1});
+    let space = Space::parse(&json!({
+        "layers": {"type": "integer", "low": 1, "high": 3}, "rate": number,
+        "width": {"type": "real", "low": 0, "high": 1, "when": {"layers": [1, 2]}}
+    }))
+    .unwrap();
+    for name in MODELS {
+        for seed in 0..2 {
+            // The best trials lack the width.
+            let loss = |point: &Map<String, Value>| {
+                let rate = point["rate"].as_f64().unwrap();
+                rate * rate - f64::from(u8::from(point["layers"] == 3)) + 0.1 * point.len() as f64
+            };
+            let history = run(&mut *make(name, &space, seed), 40, loss);
+            assert!(history.iter().all(|past| space.check(&past.params).is_ok()), "{name}");
+            let with = history.iter().filter(|past| past.params.contains_key("width")).count();
+            assert!((1..40).contains(&with), "{name}: {with}");
+        }
     }
 }
