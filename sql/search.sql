@@ -145,6 +145,16 @@ SELECT curve FROM trial WHERE study_id = :study AND number = :number
 SELECT t.epochs, s.strategy, coalesce(json_array_length(t.curve), 0)
 FROM trial t JOIN study s ON s.id = t.study_id WHERE t.study_id = :study AND t.number = :number
 
+-- name: stops_of_study
+-- Trials that a rule ended, with what they said by then, and whether one of their runs was lost: what was said before that by
+-- all of them is not in the curve.
+SELECT t.number, t.curve, json_extract(t.extra, '$.pruned.epoch'), json_extract(t.extra, '$.pruned.seen'),
+       json_extract(t.extra, '$.pruned.why'), s.stop,
+       EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id AND r.state = 'failed')
+FROM trial t JOIN study s ON s.id = t.study_id
+WHERE t.study_id = :study AND s.stop IS NOT NULL AND json_type(t.extra, '$.pruned') = 'object'
+ORDER BY t.number
+
 -- name: trial_by_number
 SELECT id FROM trial WHERE study_id = :study AND number = :number
 

@@ -337,6 +337,9 @@ fn jobs_that_train_in_full_are_stopped_at_the_rungs_of_asha() {
     let best = "SELECT state FROM trials ORDER BY json_extract(params, '$.lr') LIMIT 1";
     assert_eq!(count(best), "complete");
     replay_is_identical(&lab, 12);
+    // Rungs count those at work too, of which nobody knows what they had said by then.
+    let said = lab.mle(&["study", "replay", "toy"]);
+    assert!(said.err.contains(" stops rest on what others at work had said"), "{}", said.err);
 }
 
 #[test]
@@ -357,6 +360,30 @@ fn any_strategy_goes_with_a_stopper() {
                  WHERE json_array_length(t.curve) <> (SELECT count(*) FROM points p WHERE p.run_id = r.id AND p.metric = 'loss')";
     assert_eq!(count(whole), "0");
     replay_is_identical(&lab, 12);
+    // Why they were stopped follows too, and another reason is found.
+    let stopped =
+        count("SELECT count(*) FROM trials WHERE json_type(extra, '$.pruned') = 'object'");
+    for how in [
+        ["study", "replay", "toy", "--json"].as_slice(),
+        &["study", "replay", "toy", "--cold", "--json"],
+    ] {
+        let replay: serde_json::Value = serde_json::from_str(&lab.mle(how).ok()).unwrap();
+        assert_eq!(replay["stops"].to_string(), stopped, "{replay}");
+        assert_eq!(replay["stops_left"], 0, "{replay}");
+    }
+    let forged = "UPDATE trial SET extra = json_set(extra, '$.pruned.why', 'no luck')
+                  WHERE json_type(extra, '$.pruned') = 'object' RETURNING number";
+    let first = lab.sql("toy.db", forged)[0].clone();
+    let said = lab.mle(&["study", "replay", "toy"]);
+    assert!(said.out.contains("   stored no luck\n  derived best "), "{}", said.out);
+    said.fails(1, "was stopped does not follow");
+    let replay = lab.mle(&["study", "replay", "toy", "--json"]).out;
+    let replay: serde_json::Value = serde_json::from_str(&replay).unwrap();
+    assert_eq!(
+        (&replay["identical"], &replay["stops"]),
+        (&false.into(), &0.into()),
+        "{first}: {replay}"
+    );
 }
 
 /// The quadratic of the paper (Jaderberg et al. 2017, section 2): each arm makes one of two weights smaller.

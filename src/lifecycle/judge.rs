@@ -4,16 +4,15 @@
 //! keeps its value and its checkpoint. What was said is read from the file alone, so whoever searches may be another
 //! program than whoever runs the jobs.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::{ExperimentId, JobId, RunId, StudyId, TrialId};
 use crate::protocol;
 use crate::queue;
-use crate::search::stopper::{Stopper, stopper};
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
-use crate::study::Memory;
+use crate::study::{self, Memory};
 
 use super::after_cancel;
 use super::curve::curve;
@@ -75,7 +74,7 @@ pub(super) fn judge(
     for one in &all {
         memory.note_judged(one.run, one.points);
     }
-    let rule = read(rule)?;
+    let rule = study::read_stopper(rule)?;
     let mut condemned = 0;
     for (trial, number) in trials {
         let told: Option<String> =
@@ -105,14 +104,6 @@ fn at_work(tx: &ReadTx<'_>, study: StudyId, metric: &str) -> Result<Vec<AtWork>>
             points: row.get(3)?,
         })
     })
-}
-
-/// Reads a rule as a study has it: its name and its settings.
-fn read(text: &str) -> Result<Box<dyn Stopper + Send>> {
-    let mut settings: Map<String, Value> = serde_json::from_str(text)
-        .map_err(|error| Error::invalid("the study's stopper", error.to_string()))?;
-    let name = settings.shift_remove("name");
-    stopper(name.as_ref().and_then(Value::as_str).unwrap_or_default(), &settings)
 }
 
 /// Cancels what is left of a trial, marked as pruned.

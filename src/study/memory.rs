@@ -358,13 +358,7 @@ impl Search {
         number: u64,
         curve: &[f64],
     ) -> Option<(u64, String)> {
-        let (anew, changed) = self.followed.follow(self.engine.history());
-        if anew {
-            self.at_work = History::new();
-        }
-        for at in changed {
-            self.at_work.put(self.engine.history().trials()[*at].clone());
-        }
+        self.follow_work();
         let at = self.numbers.binary_search(&number).ok()? as u64;
         let sign = self.made.signs[0];
         let curve: Vec<f64> = curve.iter().map(|value| value * sign).collect();
@@ -379,6 +373,33 @@ impl Search {
             }
         }
         None
+    }
+
+    /// Says why a trial is stopped with this curve, in the user's direction, by a rule that looks at complete trials alone.
+    pub(super) fn stops(
+        &mut self,
+        stopper: &dyn Stopper,
+        number: u64,
+        curve: &[f64],
+    ) -> Option<String> {
+        self.follow_work();
+        let at = self.numbers.binary_search(&number).ok()? as u64;
+        let own = self.engine.history().get(at)?.clone();
+        let curve = curve.iter().map(|value| value * self.made.signs[0]).collect();
+        self.at_work.put(Past { state: PastState::Pending, curve, ..own.clone() });
+        let why = stopper.stops(&self.at_work, at);
+        self.at_work.put(own);
+        why
+    }
+
+    fn follow_work(&mut self) {
+        let (anew, changed) = self.followed.follow(self.engine.history());
+        if anew {
+            self.at_work = History::new();
+        }
+        for at in changed {
+            self.at_work.put(self.engine.history().trials()[*at].clone());
+        }
     }
 
     /// Returns a trial of the model by its number in the file.

@@ -21,13 +21,16 @@ pub(crate) use log::number;
 pub use memory::{Memory, Nothing, Search, Wanted};
 pub use new::{NewStudy, new};
 pub use read::{Legs, Summary, legs, list, objectives, space, summary, trials};
-pub use replay::{Difference, Replay, replay};
+pub use replay::{Difference, Replay, Stop, replay};
 
 pub(crate) use crate::search::serve::asked_for;
+
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::id::{ExperimentId, StudyId};
 use crate::protocol;
+use crate::search::stopper::{Stopper, stopper};
 use crate::sql::named;
 use crate::store::{ReadTx, named_params};
 
@@ -48,6 +51,17 @@ pub fn find(tx: &ReadTx<'_>, word: &str) -> Result<StudyId> {
     };
     tx.maybe(STUDY_OF_EXPERIMENT, named_params! { ":experiment": experiment }, |row| row.get(0))?
         .ok_or_else(|| Error::not_found("study", format!("of experiment {experiment}")))
+}
+
+/// Reads a rule that ends trials as a study has it: its name and its settings.
+///
+/// # Errors
+/// [`Error::Invalid`] when there is none of that name, or a setting does not fit.
+pub(crate) fn read_stopper(text: &str) -> Result<Box<dyn Stopper + Send>> {
+    let mut settings: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| Error::invalid("the study's stopper", error.to_string()))?;
+    let name = settings.shift_remove("name");
+    stopper(name.as_ref().and_then(Value::as_str).unwrap_or_default(), &settings)
 }
 
 /// What an ask or a tell must know of a study's row.

@@ -3,12 +3,17 @@
 use crate::error::Result;
 use crate::id::StudyId;
 use crate::search::history::{Past, PastState};
-use crate::store::ReadTx;
+use crate::search::stopper::Stopper;
+use crate::sql::named;
+use crate::store::{ReadTx, named_params};
 
 use serde_json::{Map, Value};
 
-use super::log::{self, Change, Log, Row, What};
+use super::TEXT;
+use super::log::{self, Change, Log, Row, What, numbers};
 use super::memory::{Nothing, Search, Wanted};
+
+const STOPS_OF_STUDY: &str = named(TEXT, "stops_of_study");
 
 /// What came of deriving a study's proposals again.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +24,28 @@ pub struct Replay {
     pub added: u64,
     /// The first proposal that was another one; none after it were derived.
     pub difference: Option<Difference>,
+    /// How many trials were stopped for a reason that was derived again.
+    pub stops: u64,
+    /// How many were stopped for a reason that does not follow from the file alone: what others at work had said by then, or a
+    /// run that was lost.
+    pub stops_left: u64,
+    /// The first trial that was stopped otherwise.
+    pub stop: Option<Stop>,
+}
+
+/// A trial that was stopped for a reason that cannot be derived again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stop {
+    /// The trial.
+    pub number: u64,
+    /// After which epoch.
+    pub epoch: u64,
+    /// The last change that was known then.
+    pub seen: i64,
+    /// Why it was stopped.
+    pub stored: String,
+    /// What the rule says now; nothing where it lets the trial go on.
+    pub derived: Option<String>,
 }
 
 /// A proposal that cannot be derived again.
@@ -42,7 +69,9 @@ pub struct Difference {
 /// [`crate::Error::Invalid`] when the study cannot be read; [`crate::Error::Sqlite`].
 pub fn replay(tx: &ReadTx<'_>, study: StudyId, cold: bool) -> Result<Replay> {
     let log = log::read(tx, study, 0, 0)?;
-    let mut replay = Replay { identical: 0, added: 0, difference: None };
+    let mut replay =
+        Replay { stop: None, difference: None, identical: 0, added: 0, stops: 0, stops_left: 0 };
+    let mut stops = Stops::read(tx, study)?;
     let mut search = None;
     let mut changes = log.changes.iter().peekable();
     let mut rows = log.rows.iter().peekable();
@@ -52,6 +81,7 @@ pub fn replay(tx: &ReadTx<'_>, study: StudyId, cold: bool) -> Result<Replay> {
         match changes.next_if(|change| row.is_none_or(|row| change.seq <= row.seen)) {
             Some(change) => {
                 let search = at(&log, &mut search, change.seq - 1, None, cold)?;
+                stops.check(search.as_mut(), change.seq, &mut replay);
                 if let Some(search) = search.as_mut()
                     && let Some(resumed) = resumed(search, change)
                 {
@@ -87,7 +117,61 @@ pub fn replay(tx: &ReadTx<'_>, study: StudyId, cold: bool) -> Result<Replay> {
             }
         }
     }
+    if replay.difference.is_none() {
+        let last = log.changes.last().map_or(0, |change| change.seq);
+        let search = at(&log, &mut search, last, None, cold)?;
+        stops.check(search.as_mut(), i64::MAX, &mut replay);
+    }
     Ok(replay)
+}
+
+/// The stops of a study that were not checked yet, in the order in which they came about.
+struct Stops {
+    left: std::iter::Peekable<std::vec::IntoIter<(Stop, Option<Vec<f64>>)>>,
+    rule: Option<Box<dyn Stopper + Send>>,
+}
+
+impl Stops {
+    fn read(tx: &ReadTx<'_>, study: StudyId) -> Result<Stops> {
+        let mut rule = None;
+        let mut all = Vec::new();
+        tx.each(STOPS_OF_STUDY, named_params! { ":study": study }, |row| {
+            let stop = Stop {
+                number: row.get::<_, i64>(0)?.unsigned_abs(),
+                epoch: row.get::<_, i64>(2)?.unsigned_abs(),
+                seen: row.get(3)?,
+                stored: row.get(4)?,
+                derived: None,
+            };
+            let mut curve = numbers(row.get_ref(1)?.as_str_or_null()?.unwrap_or("[]"));
+            let epoch = usize::try_from(stop.epoch).unwrap_or(usize::MAX);
+            let is_whole = curve.len() >= epoch && !row.get::<_, bool>(6)?;
+            curve.truncate(epoch);
+            rule = Some(row.get::<_, String>(5)?);
+            all.push((stop, is_whole.then_some(curve)));
+            Ok(())
+        })?;
+        all.sort_by_key(|(stop, _)| stop.seen);
+        let rule = rule.map(|text| super::read_stopper(&text)).transpose()?;
+        Ok(Stops { left: all.into_iter().peekable(), rule })
+    }
+
+    /// Checks those that came about before change `before`, with the search as it was then.
+    fn check(&mut self, search: Option<&mut Search>, before: i64, replay: &mut Replay) {
+        let Some((search, rule)) = search.zip(self.rule.as_deref()) else { return };
+        while let Some((stop, curve)) = self.left.next_if(|(stop, _)| stop.seen < before) {
+            let Some(curve) = curve.filter(|_| !rule.looks_at_work()) else {
+                replay.stops_left += 1;
+                continue;
+            };
+            let derived = search.stops(rule, stop.number, &curve);
+            if derived.as_ref() == Some(&stop.stored) {
+                replay.stops += 1;
+            } else if replay.stop.is_none() {
+                replay.stop = Some(Stop { derived, ..stop });
+            }
+        }
+    }
 }
 
 /// Returns the search as it was after change `seen`, and before the ask for `row`.

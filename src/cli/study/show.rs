@@ -6,11 +6,11 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::analysis;
-use crate::cli::output::{Output, sanitize};
+use crate::cli::output::{Output, note, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
 use crate::search::space::Space;
-use crate::study::{self, Difference, Summary};
+use crate::study::{self, Difference, Replay, Stop, Summary};
 
 /// List the studies of the file
 #[derive(Debug, Clone, Args)]
@@ -23,7 +23,7 @@ pub struct Show {
     study: String,
 }
 
-/// Derive each proposal again from what was known at its ask
+/// Derive each proposal again from what was known at its ask, and each stop from what was known then
 ///
 /// Says `identical`, or shows the first difference and ends with code 1.
 #[derive(Debug, Clone, Args)]
@@ -176,24 +176,53 @@ pub(super) fn replay(args: &ReplayArgs, output: &Output, db: &Path) -> Result<()
     let difference = replay.difference.as_ref();
     if output.json {
         output.json(&json!({
-            "identical": difference.is_none(), "proposals": replay.identical, "added": replay.added,
-            "difference": difference.map(json_of_difference),
+            "identical": difference.is_none() && replay.stop.is_none(), "proposals": replay.identical,
+            "added": replay.added, "difference": difference.map(json_of_difference),
+            "stops": replay.stops, "stops_left": replay.stops_left, "stop": replay.stop.as_ref().map(json_of_stop),
         }))?;
     } else if let Some(difference) = difference {
         print_difference(difference, replay.identical, output)?;
+    } else if let Some(stop) = &replay.stop {
+        print_stop(stop, &replay, output)?;
     } else {
         let added = match replay.added {
             0 => String::new(),
             n => format!(" ({n} trials were added by hand)"),
         };
-        output.line(&format!("identical: {} proposals{added}", replay.identical))?;
+        let stops = match replay.stops {
+            0 => String::new(),
+            n => format!(", {n} stops"),
+        };
+        output.line(&format!("identical: {} proposals{added}{stops}", replay.identical))?;
+        if replay.stops_left > 0 {
+            note(&format!(
+                "{} stops rest on what others at work had said by then, which is not kept",
+                replay.stops_left
+            ));
+        }
     }
-    match difference {
-        Some(difference) => {
+    match (difference, &replay.stop) {
+        (Some(difference), _) => {
             Err(Error::Failed(format!("trial {} cannot be derived again", difference.number)))
         }
-        None => Ok(()),
+        (None, Some(stop)) => {
+            Err(Error::Failed(format!("that trial {} was stopped does not follow", stop.number)))
+        }
+        (None, None) => Ok(()),
     }
+}
+
+fn json_of_stop(it: &Stop) -> Value {
+    json!({"number": it.number, "epoch": it.epoch, "seen": it.seen, "stored": it.stored, "derived": it.derived})
+}
+
+fn print_stop(it: &Stop, replay: &Replay, output: &Output) -> Result<()> {
+    let (proposals, number, epoch) = (replay.identical, it.number, it.epoch);
+    output.line(&format!(
+        "{proposals} proposals are identical; that trial {number} was stopped after epoch {epoch} does not follow:"
+    ))?;
+    output.line(&format!("   stored {}", sanitize(&it.stored)))?;
+    output.line(&format!("  derived {}", sanitize(it.derived.as_deref().unwrap_or("it goes on"))))
 }
 
 fn json_of_difference(it: &Difference) -> Value {

@@ -39,6 +39,11 @@ pub const STOPPERS: &[&str] =
 pub trait Stopper {
     /// Returns why the trial of that number is to stop now, after what it has reported; `None` lets it go on.
     fn stops(&self, history: &History, number: u64) -> Option<String>;
+
+    /// Says whether it looks at what other trials at work have said so far, beside those that are complete.
+    fn looks_at_work(&self) -> bool {
+        false
+    }
 }
 
 /// Returns the stopper of that name; capitals do not matter.
@@ -285,6 +290,10 @@ impl Stopper for Patience {
 }
 
 impl Stopper for Rungs {
+    fn looks_at_work(&self) -> bool {
+        true
+    }
+
     fn stops(&self, history: &History, number: u64) -> Option<String> {
         let curve = &history.get(number)?.curve;
         let epochs = curve.len();
