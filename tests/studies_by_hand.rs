@@ -550,3 +550,30 @@ fn many_trials_are_asked_for_at_once() {
         assert!(lab.mle(how).ok().starts_with("identical: 50 proposals"));
     }
 }
+
+#[test]
+fn a_narrowed_space_lacks_what_cannot_come_up_any_more() {
+    let lab = Lab::new();
+    let space = r#"{"opt": ["sgd", "adam"], "x": {"type": "real", "low": 0, "high": 1},
+        "momentum": {"type": "integer", "low": 1, "high": 4, "when": {"opt": "sgd"}},
+        "nesterov": {"type": "boolean", "when": {"momentum": [2, 3]}}}"#;
+    let constraint = ["--constraint", "momentum < 4", "--constraint", "x < 0.9"];
+    let new = ["study", "new", "n", "--space", space, "--db", "s.db"];
+    lab.mle(&[&new[..], &constraint].concat()).ok();
+    for x in ["x=0.2", "x=0.4"] {
+        lab.mle(&["study", "add", "n", x, "opt=adam", "--value", "0"]).ok();
+    }
+    let known =
+        ["study", "add", "n", "x=0.3", "opt=sgd", "momentum=2", "nesterov=true", "--value", "9"];
+    lab.mle(&known).ok();
+    let refined = json_of(&lab, &["study", "refine", "n", "-k", "2"]);
+    assert_eq!(json_of(&lab, &["study", "space", "n"]), refined);
+    let names: Vec<&str> =
+        refined["space"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!((names, &refined["constraints"]), (vec!["opt", "x"], &json!(["x < 0.9"])));
+    for trial in ask(&lab, "n", "3") {
+        assert_eq!(trial["params"]["opt"], "adam");
+    }
+    assert_eq!(json_of(&lab, &["study", "show", "n"])["outside"], json!(1));
+    lab.mle(&["study", "replay", "n", "--cold"]).ok();
+}

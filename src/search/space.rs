@@ -302,6 +302,33 @@ impl Space {
         narrow
     }
 
+    /// Returns the space without parameters that no value of their parents brings up any more, after it was narrowed, and
+    /// without constraints that mention one: those count as met.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as of [`Space::new`].
+    pub fn without_unreachable(mut self) -> Result<Space> {
+        for at in self.order.clone() {
+            for condition in 0..self.params[at].when.len() {
+                let (parent, _) = self.parents[at][condition];
+                let above = self.params[parent].clone();
+                // A parent that went itself brings nothing up.
+                let is_there = above.when.iter().all(|(_, values)| !values.is_empty());
+                let values = &mut self.params[at].when[condition].1;
+                values.retain(|value| is_there && above.domain.contains(value));
+            }
+        }
+        self.params.retain(|param| param.when.iter().all(|(_, values)| !values.is_empty()));
+        let names: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
+        let texts: Vec<String> = self
+            .constraints
+            .iter()
+            .filter(|(text, _)| Expression::parse(text, &names).is_ok())
+            .map(|(text, _)| text.clone())
+            .collect();
+        Space::new(self.params)?.with_constraints(texts)
+    }
+
     /// Returns the parents of the parameter at a place, with the values that allow it.
     pub(crate) fn parents(&self, at: usize) -> &[(usize, Vec<Value>)] {
         &self.parents[at]

@@ -62,11 +62,15 @@ pub fn set_space(tx: &WriteTx<'_>, study: StudyId, space: &Space, who: &str) -> 
             .with_hint("write a single value to search it no more"));
     }
     setup.space = space.clone();
-    write(tx, study, &setup)?;
-    reopen(tx, study, &setup, who)?;
+    put_setup(tx, study, &setup, who)?;
     let trials = read::trials(tx, study)?;
     let inside = trials.iter().filter(|trial| space.contains(&trial.params)).count() as u64;
     Ok((inside, trials.len() as u64 - inside))
+}
+
+fn put_setup(tx: &WriteTx<'_>, study: StudyId, setup: &Setup, who: &str) -> Result<()> {
+    write(tx, study, setup)?;
+    reopen(tx, study, setup, who)
 }
 
 /// Narrows a study's space to the box around its best `k` trials; returns it.
@@ -85,8 +89,10 @@ pub fn refine(tx: &WriteTx<'_>, study: StudyId, k: usize, who: &str) -> Result<S
         return Err(conflict(study, why));
     }
     let points: Vec<&Map<String, Value>> = best[..k].iter().map(|trial| &trial.params).collect();
-    let narrow = space.narrowed(&points);
-    set_space(tx, study, &narrow, who)?;
+    // What cannot come up any more was in none of them: jobs do not need it.
+    let narrow = space.narrowed(&points).without_unreachable()?;
+    let setup = Setup { space: narrow.clone(), ..read::setup(tx, study)? };
+    put_setup(tx, study, &setup, who)?;
     Ok(narrow)
 }
 
@@ -101,8 +107,7 @@ pub fn extend(tx: &WriteTx<'_>, study: StudyId, more: u64, who: &str) -> Result<
     };
     let max = max.saturating_add(i64::try_from(more).unwrap_or(i64::MAX));
     setup.trial_max = Some(max);
-    write(tx, study, &setup)?;
-    reopen(tx, study, &setup, who)?;
+    put_setup(tx, study, &setup, who)?;
     Ok(max)
 }
 
