@@ -196,7 +196,7 @@ pub(super) fn replay(args: &ReplayArgs, output: &Output, db: &Path) -> Result<()
         output.line(&format!("identical: {} proposals{added}{stops}", replay.identical))?;
         if replay.stops_left > 0 {
             note(&format!(
-                "{} stops rest on what others at work had said by then, which is not kept",
+                "stops that rest on what is not kept, what others at work or a lost run had said by then: {}",
                 replay.stops_left
             ));
         }
