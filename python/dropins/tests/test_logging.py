@@ -410,3 +410,22 @@ def test_columns_of_statistics_and_clocks_are_added():
     assert log.stats_to_track == ["loss", "accuracy", "grad", "one"] and log.clock_to_track[-2:] == ["steps", "epochs"]
     log.update({"steps": 2, "epochs": 1}, {"loss": 0.5, "one": 3.0})
     assert log.stats_tracked["one"] == [None, 3.0] and log.clock_tracked["epochs"] == [None, 1]
+
+
+def test_a_name_that_was_not_declared_is_logged_and_said_once():
+    logger = a_logger()
+    fill(logger, rows=1)
+    with pytest.warns(UserWarning, match="train_los: not declared, logged as a new column; what_to_track has train_loss"):
+        logger.update({"num_steps": 1, "num_epochs": 1}, {"train_los": 1.0, "test_loss": 1.0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        logger.update({"num_steps": 2, "num_epochs": 1}, {"train_los": 2.0, "test_loss": 1.0}, save=True)
+        free = MLELogger(experiment_dir="free")
+        free.update({"any": 1}, {"thing": 1.0}, save=True)
+    assert load_log("lab").stats.train_los.tolist()[-2:] == [1.0, 2.0]
+
+
+def test_a_folder_is_no_meta_log():
+    fill(a_logger())
+    with pytest.raises(IsADirectoryError, match=r"load_log\('lab'\) reads the folder"):
+        load_meta_log("lab")

@@ -50,6 +50,9 @@ def load_meta_log(log_fname, aggregate_seeds=True, reload_log=False):
     ------
     FileNotFoundError
     """
+    if os.path.isdir(log_fname):
+        steps = f"it reads one file; load_log({os.fspath(log_fname)!r}) reads the folder of an experiment"
+        raise IsADirectoryError(f"{os.fspath(log_fname)}: is a folder: {steps}")
     kind, found = _read.runs_of_file(os.fspath(log_fname))
     return _as_log(kind, found, aggregate_seeds, reload_log)
 

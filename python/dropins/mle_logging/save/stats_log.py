@@ -2,6 +2,7 @@
 
 import sys
 import time
+import warnings
 
 from .._lazy import is_array, np
 from .._store import BUILT_IN
@@ -138,6 +139,7 @@ class StatsLog:
         }
         # What a caller calls by one of our names stays the caller's.
         clocks.update(clock_tick)
+        self._warn_of_new(clock_tick, stats)
         for names, columns, row in (
             (self.clock_to_track, self._clocks, clocks),
             (self.stats_to_track, self._stats, stats),
@@ -153,6 +155,15 @@ class StatsLog:
         if len(_FLOATS) == 3 and "numpy" in sys.modules:
             _FLOATS.update((np.float64, np.float32))
         return clocks, stats
+
+    def _warn_of_new(self, clocks, stats):
+        """Say once of a name that was not declared where others were: it may be a misspelt one. It gets a column all the same."""
+        for what, names, row in (("time_to_track", self.clock_to_track, clocks), ("what_to_track", self.stats_to_track, stats)):
+            declared = [name for name in names if name not in BUILT_IN]
+            new = [str(name) for name in row if name not in names]
+            if declared and new:
+                known = f"{what} has {', '.join(declared)}"
+                warnings.warn(f"{', '.join(new)}: not declared, logged as a new column; {known}", stacklevel=4)
 
     def restore(self, log, sessions):
         """Go on after a stored log."""
