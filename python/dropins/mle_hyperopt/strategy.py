@@ -428,13 +428,9 @@ class Strategy:
         if self.verbose:
             self.print_hello(f"Refined after {self.eval_counter} evaluations, around the best {top_k}")
 
-    def refine_space(self, real=None, integer=None, categorical=None):
-        """Search on in another range of the variables."""
-        if not self.can_refine:
-            raise SpaceError(f"{self.search_name} cannot be refined")
-        self.space.update(real, integer, categorical)
-        self.last_refined = self.eval_counter
-        self.refined()
+    def refine_space(self, top_k):
+        """Strategies that can be refined have this method with the three ranges instead, as :meth:`refine` gives them."""
+        raise SpaceError(f"{self.search_name} cannot be refined")
 
     def refined(self):
         """Go on in the space as it is now."""

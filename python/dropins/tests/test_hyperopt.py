@@ -316,3 +316,12 @@ def test_a_search_is_in_the_file(monkeypatch, folder):
     assert len(mle.open("all.db").trials()) == 5
     with pytest.raises(FileNotFoundError, match="no_log.yaml"):
         RandomSearch(*SPACE, reload_path="no_log.yaml")
+
+
+def test_a_space_is_refined_by_hand():
+    strategy = RandomSearch(real={"x": {"begin": 0.0, "end": 1.0, "prior": "uniform"}}, seed_id=1)
+    strategy.refine_space({"x": {"begin": 0.25, "end": 0.5, "prior": "uniform"}})
+    assert all(0.25 <= point["x"] <= 0.5 for point in strategy.ask(8))
+    grid = GridSearch(categorical={"x": [1, 2]})
+    with pytest.raises(Exception, match="cannot be refined"):
+        grid.refine_space(2)

@@ -48,6 +48,12 @@ class EngineStrategy(PointStrategy):
         for params, value in zip(batch_proposals, perf_measures):
             self.engine.tell(params, self._numbers(value))
 
+    def refine_space(self, real=None, integer=None, categorical=None):
+        """Search on in another range of the variables."""
+        self.space.update(real, integer, categorical)
+        self.last_refined = self.eval_counter
+        self.refined()
+
     def refined(self):
         self._engine_made = None
 
