@@ -62,24 +62,34 @@ def load(data: bytes, name: str) -> Any:
     if suffix == ".pt":
         import io
 
-        import torch
-
+        torch = _needed("torch", name)
         return torch.load(io.BytesIO(data), weights_only=False)
     if suffix == ".safetensors":
+        _needed("safetensors", name)
         from safetensors.numpy import load as load_arrays
 
         return _nested(load_arrays(data))
     if suffix == ".keras":
         import tempfile
 
-        import keras
-
+        keras = _needed("keras", name)
         with tempfile.TemporaryDirectory(prefix="mle-") as folder:
             path = os.path.join(folder, "model.keras")
             with open(path, "wb") as file:
                 file.write(data)
             return keras.saving.load_model(path)
     return data
+
+
+def _needed(library: str, name: str) -> Any:
+    """Import what reads a checkpoint."""
+    import importlib
+
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        steps = f"pip install {library}, or take its bytes: latest_checkpoint()"
+        raise InvalidError(f"checkpoint {name!r} needs {library}, which cannot be imported: {error}", steps) from None
 
 
 def _format_of(state: Any) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .._experiment import Experiment
     from .._study import Study
 
+#: After so many points in a row that break the constraints it is asked whether any keeps them.
+_SUSPICIOUS = 20
 #: The strategy of a study that proposes nothing itself.
 EXTERNAL = "external"
 
@@ -89,7 +91,7 @@ class OutsideStrategy:
             )
         self.study, self.outline = study, found
         #: What knows the constraints; None where there are none.
-        self._checker = None
+        self._checker, self._is_checked = None, False
         if found["constraints"]:
             self._checker = _mle.Strategy("random", found["space"], constraints=found["constraints"])
         self._next, self._open = 0, []
@@ -146,7 +148,9 @@ class OutsideStrategy:
         InvalidError
             When too many in a row break them.
         """
-        for _ in range(self.tries):
+        for at in range(self.tries):
+            if at == _SUSPICIOUS:
+                self._check_constraints()
             params = dict(self.propose())
             if self.keeps(params):
                 return params
@@ -155,6 +159,22 @@ class OutsideStrategy:
                 return params
             self.refused(params)
         raise broken(self.tries, self.name)
+
+    def _check_constraints(self) -> None:
+        """Find out once whether chance finds a point that keeps the constraints.
+
+        Raises
+        ------
+        InvalidError
+            When it does not: they cannot be met, or hold in next to none of the space.
+        """
+        if self._checker is None or self._is_checked:
+            return
+        try:
+            self._checker.ask(1)
+        except InvalidError as error:
+            raise InvalidError(f"study {self.study.name!r}: {error}", "loosen the constraints, or widen the space to where they hold") from None
+        self._is_checked = True
 
     def _give(self, state: str) -> Optional[Dict[str, Any]]:
         params = self._point()
