@@ -118,6 +118,9 @@ SELECT e.kind, r.state, r.experiment_id, r.config_id
 FROM run r JOIN experiment e ON e.id = r.experiment_id
 WHERE r.id = :run;
 
+-- name: error_of_run
+SELECT error FROM run WHERE id = :run AND state = 'failed';
+
 -- name: add_to_tail
 INSERT INTO tail (run_id, attempt, step, at_ms, clock, stats)
 VALUES (:run, :attempt, :step, :at_ms, :clock, :stats);

@@ -282,3 +282,39 @@ SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = :name;
 -- name: wide_views
 -- In the order they were made.
 SELECT name FROM sqlite_schema WHERE type = 'view' AND name GLOB 'wide_[0-9]*' ORDER BY rowid;
+
+-- name: keep_process
+INSERT INTO process (host, pid, process_start, seen_at_ms) VALUES (:host, :pid, :process_start, :now_ms)
+ON CONFLICT DO UPDATE SET seen_at_ms = excluded.seen_at_ms;
+
+-- name: process_by_start
+SELECT id FROM process WHERE host = :host AND pid = :pid AND process_start = :process_start;
+
+-- name: list_processes
+-- Those that hold something: few.
+SELECT id, host, pid, process_start, seen_at_ms FROM process ORDER BY id;
+
+-- name: hold_run
+-- Who took a run last is the one whose end counts.
+INSERT INTO held_run (run_id, process_id) VALUES (:run, :process)
+ON CONFLICT DO UPDATE SET process_id = excluded.process_id;
+
+-- name: is_run_held
+SELECT EXISTS (SELECT 1 FROM held_run WHERE run_id = :run);
+
+-- name: let_run_go
+DELETE FROM held_run WHERE run_id = :run;
+
+-- name: runs_held_by
+SELECT run_id FROM held_run WHERE process_id = :process ORDER BY run_id;
+
+-- name: remove_idle_process
+DELETE FROM process WHERE id = :process AND NOT EXISTS (SELECT 1 FROM held_run h WHERE h.process_id = :process)
+    AND NOT EXISTS (SELECT 1 FROM held_trial h JOIN trial t ON t.id = h.trial_id
+                    WHERE h.process_id = :process AND t.state = 'running');
+
+-- name: ids_by_name
+SELECT id FROM experiment WHERE ended_at_ms IS NULL AND name = :name AND deleted_at_ms IS NULL
+UNION ALL
+SELECT id FROM experiment WHERE ended_at_ms IS NOT NULL AND name = :name AND deleted_at_ms IS NULL
+ORDER BY id DESC;

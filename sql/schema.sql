@@ -604,6 +604,34 @@ CREATE TABLE tail (
     stats   TEXT    NOT NULL                      -- JSON, numbers by metric; null is NaN, "inf" and "-inf" are text
 ) STRICT;
 
+CREATE TABLE process (
+    -- A program of the user's at work on this file: a script that logs a run, or one that tries the points of a study.
+    -- A row goes once nothing is held by it.
+    id            INTEGER PRIMARY KEY,
+    host          TEXT    NOT NULL,
+    pid           INTEGER NOT NULL,
+    process_start TEXT    NOT NULL,               -- boot id, pid namespace and start tick: tells a process from a later one of the same pid
+    seen_at_ms    INTEGER NOT NULL,               -- heartbeat
+    UNIQUE (host, pid, process_start)
+) STRICT;
+
+CREATE TABLE held_run (
+    -- Whose end is the end of a run without a job.
+    run_id     INTEGER PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
+    process_id INTEGER NOT NULL REFERENCES process (id) ON DELETE CASCADE
+) STRICT;
+
+CREATE INDEX held_run_for_process ON held_run (process_id);
+
+CREATE TABLE held_trial (
+    -- Who tries a point that was asked for without a job, and how many did so.
+    trial_id   INTEGER PRIMARY KEY REFERENCES trial (id) ON DELETE CASCADE,
+    process_id INTEGER NOT NULL REFERENCES process (id) ON DELETE CASCADE,
+    take       INTEGER NOT NULL DEFAULT 1 CHECK (take > 0)
+) STRICT;
+
+CREATE INDEX held_trial_for_process ON held_trial (process_id);
+
 CREATE VIEW experiments AS
 -- One row an experiment: what was done, why, with which code, and how far it is.
 SELECT e.id, e.uid, e.name, e.purpose, e.project, e.kind, e.state,

@@ -226,3 +226,28 @@ SELECT count(*) FROM trial WHERE study_id = :study AND source = 'asked'
 -- name: reopen_by_study
 UPDATE experiment SET state = 'running', ended_at_ms = NULL, error = NULL, changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :experiment AND (state = 'complete' OR state = 'failed' OR state = 'cancelled')
+
+-- name: hold_trial
+-- Who tries a point; whoever takes it over from one that is gone is one more.
+INSERT INTO held_trial (trial_id, process_id)
+SELECT id, :process FROM trial WHERE study_id = :study AND number = :number AND state = 'running'
+ON CONFLICT DO UPDATE SET process_id = excluded.process_id, take = take + 1
+
+-- name: held_trials
+-- Points at work that were asked for without a job.
+SELECT t.study_id, e.name, t.number, h.take, p.id, p.host, p.pid, p.process_start, p.seen_at_ms
+FROM process p CROSS JOIN held_trial h ON h.process_id = p.id
+JOIN trial t ON t.id = h.trial_id AND t.state = 'running'
+JOIN study s ON s.id = t.study_id
+JOIN experiment e ON e.id = s.experiment_id
+WHERE :study IS NULL OR t.study_id = :study
+ORDER BY p.id
+
+-- name: trial_to_take_over
+SELECT params, epochs, coalesce(json_array_length(curve), 0) > 0 FROM trial WHERE study_id = :study AND number = :number
+
+-- name: let_trial_go
+DELETE FROM held_trial WHERE trial_id = :trial
+
+-- name: note_error_of_trial
+UPDATE trial SET extra = json_set(extra, '$.error', :error) WHERE study_id = :study AND number = :number

@@ -49,6 +49,8 @@ ids! {
     JobId
     /// A process that leases jobs.
     WorkerId
+    /// A program of the user's at work.
+    ProcessId
     /// Named bytes of a run.
     ArtifactId
     /// Bytes by content hash.

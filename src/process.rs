@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::scratch;
@@ -35,6 +36,54 @@ pub fn start_of(pid: u32) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let space = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     Some(format!("{}/{}/{start}", boot.trim(), space.display()))
+}
+
+/// What tells a process from any other, also from a later one of its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its host's name.
+    pub host: String,
+    /// Its number.
+    pub pid: u32,
+    /// As of [`start_of`]; empty where the system does not say.
+    pub start: String,
+}
+
+impl Identity {
+    /// Returns that of this process. It is asked for once, and again in a forked child.
+    pub fn own() -> Identity {
+        static OWN: Mutex<Option<Identity>> = Mutex::new(None);
+        let pid = std::process::id();
+        // A fork may find it locked for good.
+        let Ok(mut own) = OWN.try_lock() else { return Self::look(pid) };
+        if own.as_ref().is_none_or(|own| own.pid != pid) {
+            *own = Some(Self::look(pid));
+        }
+        own.clone().unwrap_or_else(|| Self::look(pid))
+    }
+
+    fn look(pid: u32) -> Identity {
+        Identity { host: host(), pid, start: start_of(pid).unwrap_or_default() }
+    }
+
+    /// Says whether the process is gone; `None` where that cannot be seen from here: it is of another host, or of a
+    /// container with processes of its own.
+    pub fn is_gone(&self) -> Option<bool> {
+        let own = Identity::own();
+        if self.host != own.host || self.start.is_empty() {
+            return None;
+        }
+        if *self == own {
+            return Some(false);
+        }
+        // What stands before its start tick is the same for all that can be seen.
+        let (own_boot, own_space) = own.start.rsplit_once('/')?.0.split_once('/')?;
+        let (boot, space) = self.start.rsplit_once('/')?.0.split_once('/')?;
+        if boot != own_boot {
+            return Some(true);
+        }
+        (space == own_space).then(|| start_of(self.pid).as_deref() != Some(self.start.as_str()))
+    }
 }
 
 /// Returns what the kernel says of a process, from its state on. Before that stands its name in parentheses, which may hold

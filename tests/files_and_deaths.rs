@@ -186,7 +186,9 @@ fn a_file_of_an_older_release_is_brought_up_to_date_by_whoever_opens_it() {
     let lab = Lab::new();
     lab.mle(&["run", "--db", "x.db", "--", "true"]).ok();
     let now = lab.sql("x.db", "PRAGMA user_version");
-    lab.sql("x.db", "DROP TABLE tail");
+    for table in ["held_run", "held_trial", "process", "tail"] {
+        lab.sql("x.db", &format!("DROP TABLE {table}"));
+    }
     lab.sql("x.db", "PRAGMA user_version = 1");
     assert!(lab.mle(&["status", "--db", "x.db"]).ok().contains("succeeded"));
     assert_eq!(lab.sql("x.db", "PRAGMA user_version"), now);

@@ -88,6 +88,9 @@ const MAY_READ_ALL: &[(&str, &str)] = &[
     ("outside", "studies_by_name"),
     // The list of numbers that it is given.
     ("outside", "trials_after"),
+    // The scripts that are at work just now.
+    ("protocol", "list_processes"),
+    ("search", "held_trials"),
     // A person looks at all studies.
     ("search", "list_studies"),
     // The schema is small.

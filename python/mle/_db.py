@@ -37,8 +37,8 @@ def default_path() -> str:
     return path
 
 
-def open(path: Optional[Path] = None, *, read_only: bool = False, create: bool = True) -> Database:
-    """Open a file, and make it when it is not there.
+def open(path: Optional[Path] = None, *, read_only: bool = False, create: bool = False) -> Database:
+    """Open a file that is there.
 
     Parameters
     ----------
@@ -47,7 +47,8 @@ def open(path: Optional[Path] = None, *, read_only: bool = False, create: bool =
     read_only : bool
         Change nothing. Also works where the disk cannot be written.
     create : bool
-        Make the file when it is not there.
+        Make the file when it is not there. What writes makes it too: a :class:`Logger`, :class:`Study`, :class:`Queue` or
+        :class:`Protocol` that is given its path.
 
     Returns
     -------
@@ -56,7 +57,9 @@ def open(path: Optional[Path] = None, *, read_only: bool = False, create: bool =
 
     Raises
     ------
-    NotFoundError, WrongFileError, BusyError, FileError
+    NotFoundError
+        When there is no file.
+    WrongFileError, BusyError, FileError
 
     Notes
     -----
@@ -65,7 +68,7 @@ def open(path: Optional[Path] = None, *, read_only: bool = False, create: bool =
 
     Examples
     --------
-    >>> db = mle.open("lab.db")
+    >>> db = mle.open("lab.db", create=True)
     >>> db.sql("SELECT 1 + ?", [2]).one()
     3
     """
@@ -73,9 +76,9 @@ def open(path: Optional[Path] = None, *, read_only: bool = False, create: bool =
     return Database(_mle.Db(os.fspath(path) if path is not None else default_path(), mode))
 
 
-def as_database(db: Union[Database, Path, None]) -> Database:
-    """Return a database from one, from a path, or from `MLE_DB`."""
-    return db if isinstance(db, Database) else open(db)
+def as_database(db: Union[Database, Path, None], create: bool = True) -> Database:
+    """Return a database from one, from a path, or from `MLE_DB`; a file that is not there is made, unless told otherwise."""
+    return db if isinstance(db, Database) else open(db, create=create)
 
 
 class Database:
@@ -114,7 +117,7 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; a later call opens one again."""
+        """Close the connections: asking or writing is an error from then on."""
         self.native.close()
 
     def sql(self, statement: str, params: Union[Sequence[Any], Mapping[str, Any], None] = None) -> Frame:

@@ -7,6 +7,7 @@ import os
 from ._db import Database, as_database
 from ._errors import FailedError, InvalidError
 from ._programs import Running, call, program, said
+from ._strategy import as_space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ class Experiment:
 
             self._folder = tempfile.TemporaryDirectory(prefix="mle-")
             path = os.path.join(self._folder.name, "spec.json")
-            document: Dict[str, Any] = _mle.Db.as_document(dict(self.spec))
+            spec = dict(self.spec)
+            if hasattr(spec.get("search"), "items"):
+                spec["search"] = {key: as_space(value) if key == "space" else value for key, value in spec["search"].items()}
+            document: Dict[str, Any] = _mle.Db.as_document(spec)
             # Paths of a spec are from where it lies; a dict lies where we stand.
             document.setdefault("cwd", os.getcwd())
             with open(path, "w", encoding="utf-8") as file:

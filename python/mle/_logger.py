@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from . import _mle
+from . import _mle, _signals
 from ._db import Database, default_path
 from ._errors import InvalidError
 
@@ -50,7 +50,9 @@ class Logger(_mle.Logger):
     A call of :meth:`log` copies numbers into a buffer and returns, in under a microsecond; a thread commits what is there
     every 50 ms. A process that is killed loses what was not committed: at most the last 50 ms or 4,096 updates.
     :meth:`flush` returns when everything is in the file. Leaving the `with` block, or the end of the program, writes
-    what waits and ends the run; after an exception the run failed.
+    what waits and ends the run; after an exception, or a signal that ends the program (SIGTERM, SIGHUP, SIGINT), the run
+    failed. Handlers of the script are called as before. Where the process was killed, whoever looks at the file next finds
+    that, and the run failed.
 
     Forked children (`os.fork`, `multiprocessing`, data loaders) log to the same run through connections of their own. A
     logger that is pickled to a spawned process goes on with the same run there, and leaves its end to this one.
@@ -61,14 +63,15 @@ class Logger(_mle.Logger):
         The file; that of `MLE_DB` when left out.
     name : str
         The experiment's name [default: the script's].
-    config : dict, optional
-        All inputs of the run except the seed.
+    config : dict or path, optional
+        All inputs of the run except the seed, or a YAML, JSON or TOML file of them.
     seed : int
         What makes the run repeatable.
     experiment : int or str, optional
-        Add the run to this experiment instead of making one.
+        Add the run to this experiment: by its id, or by its name, which makes it where there is none. So the runs of several
+        loggers, also of several processes, come together.
     run : int, optional
-        Go on with this run instead of making one.
+        Go on with this run instead of making one, also when it failed.
     objective : str, dict or list
         What runs are valued by, such as "loss", "accuracy:max", {"loss": "min"}. The last value counts.
     purpose, project, tags, config_name
@@ -99,7 +102,7 @@ class Logger(_mle.Logger):
         db: Union[Database, Path, None] = None,
         *,
         name: str = "",
-        config: Optional[Mapping[str, Any]] = None,
+        config: Union[Mapping[str, Any], Path, None] = None,
         seed: int = 0,
         experiment: Union[int, str, None] = None,
         run: Optional[int] = None,
@@ -118,8 +121,9 @@ class Logger(_mle.Logger):
         if from_environment and os.environ.get("MLE_RUN"):
             # The job's run, whatever was asked for.
             experiment = None
-        if isinstance(experiment, str):
-            experiment = _mle.Db(path, "existing").find_experiment(experiment)
+        join, experiment = (experiment, None) if isinstance(experiment, str) else (None, experiment)
+        if join == "":
+            raise InvalidError("experiment: the name is empty", "leave experiment out for one of its own")
         if not name:
             stem = os.path.splitext(os.path.basename(sys.argv[0]))[0] if sys.argv else ""
             name = stem if stem not in ("", "-c", "-m") else "log"
@@ -131,10 +135,11 @@ class Logger(_mle.Logger):
             project=project,
             tags=list(tags),
             objectives=[(metric, goal, "last", "mean") for metric, goal in aims(objective)],
-            config=dict(config or {}),
+            config=as_config(config),
             config_name=config_name,
             seed=seed,
             experiment=experiment,
+            join=join,
             run=run,
             from_environment=from_environment,
             keep_open=keep_open,
@@ -194,10 +199,13 @@ class Logger(_mle.Logger):
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        signal = _signals.raised
+        if isinstance(error, SystemExit) and signal is not None:
+            self.fail(f"ended by {signal}")
+        elif error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self.close()
         else:
-            self.fail(f"{kind.__name__ if kind else 'Exception'}: {error}")
+            self.fail(_reason(error))
 
     def close(self) -> None:
         """Write what waits and end the run, if this logger made it: it is complete."""
@@ -210,12 +218,14 @@ class Logger(_mle.Logger):
     def _end(self, why: Optional[str]) -> None:
         if self.closed:
             return
-        if _open.get(id(self)) is self:
-            del _open[id(self)]
         try:
             self.flush()
         finally:
             self.end(why)
+            if _open.get(id(self)) is self:
+                del _open[id(self)]
+            if not _open:
+                _signals.unwatch()
 
     def flush(self) -> None:
         """Return when everything logged before is in the file.
@@ -432,6 +442,7 @@ def _keep(logger: Logger) -> None:
         atexit.unregister(_close_all)
         atexit.register(_close_all)
     _open[id(logger)] = logger
+    _signals.watch(_on_signal)
     watch_children()
 
 
@@ -441,9 +452,56 @@ def _close_all() -> None:
         if not logger.is_own:
             logger.flush()
         elif last is not None and not isinstance(last, SystemExit):
-            logger.fail(f"{type(last).__name__}: {last}")
+            logger.fail(_reason(last))
+        elif _signals.raised is not None:
+            logger.fail(f"ended by {_signals.raised}")
         else:
             logger.close()
+
+
+def _on_signal(name: Optional[str]) -> None:
+    """Write what waits; where a signal ends the program, end the runs of this process. Nobody is left to hear of an error."""
+    for logger in list(_open.values()):
+        try:
+            if name is None or not logger.is_own:
+                _mle.Logger.flush(logger)
+            else:
+                logger.end(f"ended by {name}")
+        except Exception:
+            pass
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a run failed.
+
+    >>> mle._logger._reason(ValueError("no data")), mle._logger._reason(KeyboardInterrupt())
+    ('ValueError: no data', 'interrupted by SIGINT (KeyboardInterrupt)')
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted by SIGINT (KeyboardInterrupt)"
+    return f"{type(error).__name__}: {error}"
+
+
+def as_config(config: Union[Mapping[str, Any], Path, None]) -> Dict[str, Any]:
+    """Return a config as a dict: one that is given, or the content of a file.
+
+    >>> mle._logger.as_config({"lr": 0.1})
+    {'lr': 0.1}
+    """
+    if config is None:
+        return {}
+    if hasattr(config, "keys"):
+        return dict(config)  # type: ignore[arg-type]
+    steps = "config={…}, or the path of a YAML, JSON or TOML file"
+    if not isinstance(config, (str, os.PathLike)):
+        raise InvalidError(f"config: {type(config).__name__} is no dict", steps)
+    if not os.path.isfile(config):
+        raise InvalidError(f"config: {os.fspath(config)!r} is no file", steps)
+    with open(config, encoding="utf-8") as file:
+        found = _mle.Db.parse_text(file.read(), os.fspath(config))
+    if not isinstance(found, dict):
+        raise InvalidError(f"config: {os.fspath(config)!r} has no keys with values at its top", steps)
+    return found
 
 
 def watch_children() -> None:

@@ -8,7 +8,7 @@ import time
 
 from ._db import as_database
 from ._errors import ConflictError, FailedError, InvalidError
-from ._logger import aims
+from ._logger import aims, as_config
 from ._programs import Running, program
 
 TYPE_CHECKING = False
@@ -188,7 +188,7 @@ class Queue:
             {
                 "command": command,
                 "key": keys[at] if keys is not None else None,
-                "config": dict(configs[at]) if configs is not None else None,
+                "config": as_config(configs[at]) if configs is not None else None,
                 "seed": int(seeds[at]) if seeds is not None else 0,
                 "name": names[at] if names is not None else "",
             }

@@ -74,7 +74,7 @@ class Resource:
 
     def workers(self, db: Union[Database, Path, None] = None) -> Frame:
         """Return the programs that are at work on a file."""
-        return as_database(db).sql("SELECT * FROM workers WHERE ended_at IS NULL ORDER BY id")
+        return as_database(db, create=False).sql("SELECT * FROM workers WHERE ended_at IS NULL ORDER BY id")
 
     def start_workers(self, db: Union[Database, Path, None] = None, workers: Union[int, None] = None, *, stay: bool = False) -> Running:
         """Start a worker; as :meth:`mle.Queue.start_workers`."""

@@ -30,6 +30,30 @@ def integer(low: int, high: int, *, log: bool = False, step: Optional[int] = Non
     return _numeric("integer", low, high, log, step)
 
 
+def as_space(space: Any) -> Any:
+    """Return a space in which pairs of numbers are ranges.
+
+    A tuple of two numbers is a range, as in other libraries: of whole numbers with both ends where both are whole, else of
+    real ones. A list is a choice, also one of two numbers.
+
+    >>> mle._strategy.as_space({"lr": (1e-4, 1e-1), "layers": (1, 8), "batch": [32, 64]})
+    {'lr': {'type': 'real', 'low': 0.0001, 'high': 0.1}, 'layers': {'type': 'integer', 'low': 1, 'high': 8}, 'batch': [32, 64]}
+    """
+    return {name: _range(entry) for name, entry in space.items()} if hasattr(space, "items") else space
+
+
+def _range(entry: Any) -> Any:
+    import numbers
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+    if not isinstance(entry, tuple) or len(entry) != 2 or not all(map(is_number, entry)):
+        return entry
+    whole = all(isinstance(value, numbers.Integral) for value in entry)
+    return integer(*map(int, entry)) if whole else real(*map(float, entry))
+
+
 def choice(values: Sequence[Any], *, ordered: bool = False) -> Dict[str, Any]:
     """Describe a parameter that is one of some values.
 
@@ -224,8 +248,8 @@ class Strategy:
     name : str
         One of :func:`strategies`.
     space : dict
-        A parameter by name: :func:`real`, :func:`integer`, :func:`choice`, a list of choices, a fixed value; or
-        mle-hyperopt's three dicts `{"real": …, "integer": …, "categorical": …}`.
+        A parameter by name: :func:`real`, :func:`integer`, :func:`choice`, a tuple of two numbers for a range (of whole ones
+        where both are), a list of choices, a fixed value; or mle-hyperopt's three dicts `{"real": …, "integer": …, "categorical": …}`.
     objective : str, dict or list
         As of :class:`mle.Logger`; more than one for several objectives.
     seed : int
@@ -270,7 +294,7 @@ class Strategy:
         #: The native handle.
         self.native = _mle.Strategy(
             name,
-            space,
+            as_space(space),
             seed=seed,
             settings=dict(settings or {}),
             directions=[goal for _, goal in self.objectives],

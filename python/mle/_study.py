@@ -6,9 +6,9 @@ import sys
 import warnings
 
 from ._db import as_database
-from ._errors import InvalidError, NotFoundError, Pruned
+from ._errors import Error, InvalidError, NotFoundError, Pruned
 from ._logger import aims
-from ._strategy import Exhausted, Stopper, Trial, Waiting, as_values
+from ._strategy import Exhausted, Stopper, Trial, Waiting, as_space, as_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Study:
         constraints: Sequence[str] = (),
         purpose: str = "",
     ) -> None:
-        self.db = as_database(db)
+        self.db = as_database(db, create=space is not None)
         self.name = name
         outside = None if isinstance(strategy, str) else strategy
         if outside is not None:
@@ -85,7 +85,8 @@ class Study:
         if space is None:
             self.id, self.experiment = self.db.native.find_study(name)
         else:
-            self.id, self.experiment, _ = self.db.native.add_study(
+            space = as_space(space)
+            self.id, self.experiment, is_new = self.db.native.add_study(
                 name,
                 dict(space),
                 strategy=str(strategy),
@@ -104,13 +105,20 @@ class Study:
         found = self.db.sql("SELECT metric, goal FROM objectives WHERE experiment_id = ? ORDER BY position", [self.experiment])
         #: Pairs of a metric and "min" or "max".
         self.objectives = list(zip(found["metric"], found["goal"]))
-        if space is not None:
-            self._warn_of_others(str(strategy), aims(objective), trials)
+        if space is not None and not is_new:
+            self._warn_of_others(str(strategy), aims(objective), trials, space, constraints)
         self._outside = outside
         if outside is not None:
             outside.attach(self)
 
-    def _warn_of_others(self, strategy: str, objectives: List[Tuple[str, str]], trials: Optional[int]) -> None:
+    def _warn_of_others(
+        self,
+        strategy: str,
+        objectives: List[Tuple[str, str]],
+        trials: Optional[int],
+        space: Mapping[str, Any],
+        constraints: Sequence[str],
+    ) -> None:
         """Say what was asked for that the study of this name, which is gone on with, does not have."""
         row = self.db._view("SELECT strategy, trial_max FROM studies WHERE id = ?", [self.id]).rows()[0]
         pairs = [
@@ -119,6 +127,8 @@ class Study:
             ("trials", trials, row["trial_max"], trials is not None),
         ]
         others = [f"{what} {has!r}, not {wanted!r}" for what, wanted, has, given in pairs if given and wanted != has]
+        if not self.db.native.same_space(self.id, dict(space), list(constraints)):
+            others.append("the space it has, not the one given")
         if others:
             why = f"study {self.name!r} is there already and goes on with {', '.join(others)}"
             warnings.warn(f"{why}; set_space and extend change it, another name begins anew", stacklevel=3)
@@ -168,20 +178,37 @@ class Study:
         """Return up to `n` trials in one transaction; fewer when there are no more for now."""
         return [Trial(found) for found in self._ask(n)[0]]
 
-    def _ask(self, n: int) -> Tuple[List[Dict[str, Any]], Optional[str]]:
-        found, why = self.db.native.ask(self.id, n)
+    def _ask_held(self) -> Trial:
+        """As :meth:`ask`, for this process: when it is gone the trial is handed out again."""
+        found, why = self._ask(1, hold=True)
+        if not found:
+            raise Exhausted if why == "exhausted" else Waiting
+        return Trial(found[0])
+
+    def _ask(self, n: int, hold: bool = False) -> Tuple[List[Dict[str, Any]], Optional[str]]:
+        found, why = self.db.native.ask(self.id, n, hold)
         if why == "wait" and self._outside is not None:
             # Points that people added come first.
             try:
-                found += self._outside.ask(n - len(found), "running")
+                made = self._outside.ask(n - len(found), "running")
             except Exhausted:
                 why = "exhausted"
+            else:
+                if hold:
+                    self.db.native.hold_trials(self.id, [one["number"] for one in made])
+                found += made
         return found, why
 
     def tell(
-        self, trial: Union[Trial, int], values: Values = None, *, status: str = "complete", curve: Sequence[float] = ()
+        self,
+        trial: Union[Trial, int],
+        values: Values = None,
+        *,
+        status: str = "complete",
+        curve: Sequence[float] = (),
+        error: Optional[str] = None,
     ) -> None:
-        """Say how a trial ended; as :meth:`mle.Strategy.tell`.
+        """Say how a trial ended; as :meth:`mle.Strategy.tell`. `error` is kept with it, as `extra["error"]`.
 
         Raises
         ------
@@ -192,7 +219,7 @@ class Study:
         told = as_values(values, [name for name, _ in self.objectives])
         if self._outside is not None:
             self._outside.ending(number, status, told)
-        self.db.native.tell(self.id, number, told, status, [float(value) for value in curve])
+        self.db.native.tell(self.id, number, told, status, [float(value) for value in curve], error)
 
     def serve(self, strategy: OutsideStrategy) -> int:
         """Let a strategy in Python propose points for as long as the study takes some; return how many it proposed.
@@ -214,13 +241,19 @@ class Study:
 
     @property
     def best(self) -> Dict[str, Any]:
-        """The best trial by the first objective: number, value, values, params.
+        """The best trial: number, value, values, params.
 
         Raises
         ------
         NotFoundError
             When none is complete with a number.
+        InvalidError
+            When the study has several objectives, among whose trials no single one is best.
         """
+        if len(self.objectives) > 1:
+            names = ", ".join(name for name, _ in self.objectives)
+            steps = "study.pareto() has the trials that none is better than; study.top(1) goes by the first objective alone"
+            raise InvalidError(f"study {self.name!r} has several objectives ({names}), so no trial is best", steps)
         found = self.db._view(
             'SELECT number, value, "values", params FROM ranking WHERE study_id = ? ORDER BY place, number LIMIT 1', [self.id]
         ).rows()
@@ -278,7 +311,7 @@ class Study:
 
     def set_space(self, space: Mapping[str, Any], constraints: Sequence[str] = ()) -> Tuple[int, int]:
         """Search another space from now on; return how many trials are inside it, and outside: those are left out."""
-        return self.db.native.set_space(self.id, dict(space), list(constraints))
+        return self.db.native.set_space(self.id, dict(as_space(space)), list(constraints))
 
     def warm_start(self, other: Study) -> List[int]:
         """Take over the ended trials of another study of the file that fit; return the numbers of the new ones."""
@@ -309,15 +342,17 @@ class Study:
         each = (self.db.native.importance(self.id, objective, top) or ([], []))[0]
         return Frame(dict(zip(("parameter", "alone", "among_best"), zip(*each))) if each else {"parameter": []})
 
-    def replay(self) -> Optional[int]:
+    def replay(self) -> Replay:
         """Derive each proposal again from what was known then.
 
-        Returns
-        -------
-        int or None
-            The number of the first trial that would be proposed otherwise; None when all follow.
+        Examples
+        --------
+        >>> study = mle.Study("again", {"x": (0.0, 1.0)}, db="lab.db", trials=3)
+        >>> study.optimize(lambda params: params["x"])
+        >>> study.replay()
+        identical: 3 proposals
         """
-        return self.db.native.replay(self.id)[1]
+        return Replay(*self.db.native.replay(self.id))
 
     def optimize(
         self,
@@ -342,7 +377,7 @@ class Study:
         workers : int
             How many at once.
         processes : bool
-            Processes instead of threads; `function` must be importable then.
+            Processes instead of threads; `function` must be importable then: no lambda, nothing made inside a function.
         stopper : Stopper or str, optional
             The rule that stops trials whose reports hold no promise, such as "median". Not with processes.
         on_error : str
@@ -353,11 +388,19 @@ class Study:
         ------
         InvalidError
             When nothing would end it.
+
+        Notes
+        -----
+        With several workers Ctrl-C lets the trials at work end and says for which it waits; a second one ends at once, and
+        they have failed. Trials of a process of this machine that was killed are handed out again, once; a second death
+        fails them.
         """
         if on_error not in ("raise", "record"):
             raise InvalidError(f"on_error: {on_error!r} is neither 'raise' nor 'record'")
         if stopper is not None and processes:
             raise InvalidError("a stopper looks at trials in this process", "optimize(…, workers=n) without processes=True")
+        if processes:
+            _check_importable(function)
         if n is None and self._is_endless():
             raise InvalidError("nothing ends this search", "optimize(function, n), or a study with trials=…")
         if isinstance(stopper, str):
@@ -384,6 +427,31 @@ class Study:
         return self.db.sql("SELECT epoch_max FROM studies WHERE id = ?", [self.id]).one() is not None
 
 
+class Replay:
+    """What came of deriving a study's proposals again; made by :meth:`Study.replay`.
+
+    Attributes
+    ----------
+    identical : int
+        How many proposals were the same.
+    added : int
+        Trials that are not the strategy's: people or other programs added them.
+    different : int or None
+        The number of the first trial that would be proposed otherwise; None when all follow.
+    """
+
+    __slots__ = ("identical", "added", "different")
+
+    def __init__(self, identical: int, added: int, different: Optional[int]) -> None:
+        self.identical, self.added, self.different = identical, added, different
+
+    def __repr__(self) -> str:
+        if self.different is not None:
+            return f"trial {self.different} cannot be derived again; {self.identical} proposals before it are identical"
+        added = f" ({self.added} trials were added by hand)" if self.added else ""
+        return f"identical: {self.identical} proposals{added}"
+
+
 class _Loop:
     """The trials of one call of `optimize`."""
 
@@ -395,6 +463,13 @@ class _Loop:
 
         self.lock = threading.Lock()
         self.error: Optional[BaseException] = None
+        #: Held while a trial is told, and while those at work are given up.
+        self.ending = threading.Lock()
+        self.at_work: Dict[int, Trial] = {}
+        self.given_up = False
+        #: So many threads are at work; set once none is.
+        self.working = 0
+        self.over = threading.Event()
         self.stopper = stopper
         self.takes_trial = stopper is not None or study._has_epochs()
         self.others: Tuple[float, List[Tuple[str, Optional[float], List[float]]]] = (0.0, [])
@@ -409,31 +484,70 @@ class _Loop:
 
             from ._logger import watch_children
 
-            pool = concurrent.futures.ProcessPoolExecutor(self.workers)
+            # Ctrl-C reaches all processes of a terminal: what it means is decided here.
+            pool = concurrent.futures.ProcessPoolExecutor(self.workers, initializer=_ignore_interrupts)
             watch_children()
             function, takes_trial = self.function, self.takes_trial
             call = lambda trial: pool.submit(_in_process, function, trial, takes_trial).result()  # noqa: E731
         try:
-            if self.workers == 1:
+            if self.workers == 1 and not processes:
                 self._work(call)
             else:
-                threads = [threading.Thread(target=self._work, args=(call,), daemon=True) for _ in range(self.workers)]
+                self.working = self.workers
+                threads = [threading.Thread(target=self._work_beside, args=(call,), daemon=True) for _ in range(self.workers)]
                 for thread in threads:
                     thread.start()
-                for thread in threads:
-                    self._join(thread)
+                self._wait()
         finally:
             if pool is not None:
-                pool.shutdown()
+                for process in list((pool._processes or {}).values()) if self.given_up else []:
+                    process.terminate()
+                pool.shutdown(wait=not self.given_up)
+            try:
+                self.study.db.native.leave()
+            except Error:
+                # The row of this process stays until somebody finds that it is gone.
+                pass
         if self.error is not None:
             raise self.error
 
-    def _join(self, thread: threading.Thread) -> None:
-        while thread.is_alive():
+    def _wait(self) -> None:
+        # Not by `join`: a thread whose join was interrupted counts as over, in Python before 3.13.
+        try:
+            self._wait_until_over()
+        except KeyboardInterrupt as error:
+            self.error = self.error or error
             try:
-                thread.join(0.2)
-            except KeyboardInterrupt as error:
-                self.error = self.error or error
+                self._say_what_for()
+                self._wait_until_over()
+            except KeyboardInterrupt:
+                self._give_up()
+
+    def _wait_until_over(self) -> None:
+        while not self.over.wait(0.2):
+            pass
+
+    def _say_what_for(self) -> None:
+        with self.ending:
+            numbers = sorted(self.at_work)
+        if numbers:
+            trials = f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+            again = "Ctrl-C again ends at once, and they have failed"
+            print(f"interrupted: study {self.study.name!r} waits for {trials} to end; {again}", file=sys.stderr, flush=True)
+
+    def _give_up(self) -> None:
+        """Leave the trials at work: what becomes of them is told to nobody."""
+        with self.ending:
+            self.given_up = True
+            for trial in self.at_work.values():
+                self.study.tell(trial, status="failed", error="interrupted")
+            self.at_work.clear()
+
+    def _end(self, trial: Trial, values: Any = None, **how: Any) -> None:
+        with self.ending:
+            if not self.given_up:
+                self.at_work.pop(trial.number, None)
+                self.study.tell(trial, values, **how)
 
     def _why_stop(self, trial: Trial) -> Optional[str]:
         """Ask the stopper, by the curves of the trials that ended; those are read at most once a second."""
@@ -465,7 +579,7 @@ class _Loop:
                 if self.error is not None or self.left == 0:
                     return None
                 try:
-                    trial = self.study.ask()
+                    trial = self.study._ask_held()
                 except Exhausted:
                     return None
                 except Waiting:
@@ -473,8 +587,19 @@ class _Loop:
                 else:
                     if self.left is not None:
                         self.left -= 1
+                    with self.ending:
+                        self.at_work[trial.number] = trial
                     return trial
             self.study.db.wait(0.05)
+
+    def _work_beside(self, call: Callable[[Trial], Any]) -> None:
+        try:
+            self._work(call)
+        finally:
+            with self.ending:
+                self.working -= 1
+                if self.working == 0:
+                    self.over.set()
 
     def _work(self, call: Callable[[Trial], Any]) -> None:
         try:
@@ -494,16 +619,43 @@ class _Loop:
             if self.takes_trial and isinstance(told, tuple) and len(told) == 2 and isinstance(told[1], (list, tuple)):
                 told, curve = told
             values = as_values(told, names)
+            if told is None:
+                steps = f"return a number, or a dict with {', '.join(names)}; to skip a trial, raise mle.Pruned()"
+                raise InvalidError(f"trial {trial.number}: the function returned nothing", steps)
             if values is None or len(values) != len(names):
                 raise InvalidError(f"trial {trial.number}: {told!r} is not one number for each of {', '.join(names)}")
         except Pruned as pruned:
-            self.study.tell(trial, status="pruned", curve=pruned.curve)
+            self._end(trial, status="pruned", curve=pruned.curve)
         except BaseException as error:
-            self.study.tell(trial, status="failed")
+            self._end(trial, status="failed", error=_why(error))
             if self.on_error == "raise" or not isinstance(error, Exception):
                 raise
         else:
-            self.study.tell(trial, values, curve=curve)
+            self._end(trial, values, curve=curve)
+
+
+def _why(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+
+
+def _ignore_interrupts() -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _check_importable(function: Any) -> None:
+    """Refuse what another process cannot find by its name."""
+    import pickle
+
+    try:
+        pickle.dumps(function)
+    except Exception:
+        name = getattr(function, "__qualname__", repr(function))
+        raise InvalidError(
+            f"processes=True: other processes cannot import {name}",
+            "define it at the top of a module, or leave processes=True out: workers=n alone are threads",
+        ) from None
 
 
 def _number(value: Any) -> float:

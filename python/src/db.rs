@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub(crate) struct Files {
     readers: Mutex<Vec<Store>>,
     writers: Mutex<Vec<Store>>,
     memory: Mutex<Memory>,
+    closed: AtomicBool,
 }
 
 impl Files {
@@ -49,7 +51,18 @@ impl Files {
         }
     }
 
+    /// What was closed answers nothing more: whoever asks has lost track of it.
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Relaxed) {
+            let id = self.path.display().to_string();
+            let why = "was closed; mle.open(path) opens it again".into();
+            return Err(Error::Conflict { what: "file", id, why });
+        }
+        Ok(())
+    }
+
     fn reader(&self) -> Result<Store> {
+        self.check_open()?;
         let store = Self::take(&self.readers)
             .map_or_else(|| Store::open(&self.path, Open::ReadOnly), Ok)?;
         if self.writable {
@@ -66,6 +79,7 @@ impl Files {
     }
 
     fn with_writer<T>(&self, body: impl FnOnce(&mut Store) -> Result<T>) -> Result<T> {
+        self.check_open()?;
         if !self.writable {
             return Err(Error::invalid(
                 self.path.display().to_string(),
@@ -146,6 +160,7 @@ impl Db {
                 readers: Mutex::default(),
                 writers: Mutex::default(),
                 memory: Mutex::default(),
+                closed: AtomicBool::new(false),
             };
             Files::give(if how == Open::ReadOnly { &files.readers } else { &files.writers }, store);
             Ok(Arc::new(files))
@@ -164,9 +179,10 @@ impl Db {
         !self.files.writable
     }
 
-    /// Closes the connections that are open; the next call opens one again.
+    /// Closes the connections; calls are errors from then on.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         fork::blocking(py, || {
+            self.files.closed.store(true, Ordering::Relaxed);
             self.files.close_idle();
             Ok(())
         })

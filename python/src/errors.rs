@@ -15,6 +15,45 @@ impl<T> OrRaise<T> for mle::Result<T> {
     }
 }
 
+/// Returns the next step as one takes it in Python.
+fn hint(error: &Error) -> Option<String> {
+    let text = match error {
+        Error::NotFound { what: "experiment", .. } => "db.experiments() lists those of the file",
+        Error::NotFound { what: "study", .. } => {
+            "db.sql(\"SELECT experiment FROM studies\") lists those of the file"
+        }
+        Error::NotFound { what: "job", .. } => "db.jobs() lists those of the file",
+        Error::NotFound { what: "run", .. } => "db.runs() lists those of the file",
+        Error::NotFound { what: "trial", .. } => "study.trials() lists those of the study",
+        Error::NotFound { what: "file", .. } => {
+            "check the path; mle.open(path, create=True) makes a new file"
+        }
+        _ => {
+            let hint = error.hint()?;
+            let spoken = |hint: String, (from, to): &(&str, &str)| hint.replace(from, to);
+            return Some(IN_PYTHON.iter().fold(hint, spoken));
+        }
+    };
+    Some(text.into())
+}
+
+/// Words of hints for the shell, and what is meant here.
+const IN_PYTHON: &[(&str, &str)] = &[
+    (
+        "`mle doctor` shows who uses the file",
+        "db.sql(\"SELECT * FROM workers WHERE state = 'live'\") lists our programs",
+    ),
+    ("`mle run` fills a new file", "mle.open(path, create=True) fills it"),
+    ("run `mle status --db FILE` once", "call mle.open(path) once"),
+    (", or of a new one, with --db", ", or of a new one with create=True"),
+    ("print `::mle {…}` lines or use `mle log`", "print `::mle {…}` lines"),
+    (
+        "with --set meta_job_args.base_train_config=FILE",
+        "with another meta_job_args.base_train_config",
+    ),
+    ("give another path with --out", "give another path"),
+];
+
 fn exception(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error {
         Error::NotFound { .. } => "NotFoundError",
@@ -31,7 +70,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyErr {
     let made = MODULE
         .get_or_try_init(py, || py.import("mle._errors").map(Bound::unbind))
         .and_then(|module| module.bind(py).getattr(class))
-        .and_then(|class| class.call1((error.to_string(), error.hint())));
+        .and_then(|class| class.call1((error.to_string(), hint(error))));
     match made {
         Ok(made) => PyErr::from_value(made),
         Err(other) => other,

@@ -274,7 +274,7 @@ impl Logger {
 impl Logger {
     #[new]
     #[pyo3(signature = (path, *, name="", purpose="", project="", tags=Vec::new(), objectives=Vec::new(),
-        config=Object::default(), config_name="", seed=0, experiment=None, run=None, from_environment=true,
+        config=Object::default(), config_name="", seed=0, experiment=None, join=None, run=None, from_environment=true,
         keep_open=false, script=None, sync=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
@@ -289,6 +289,7 @@ impl Logger {
         config_name: &str,
         seed: i64,
         experiment: Option<i64>,
+        join: Option<String>,
         run: Option<i64>,
         from_environment: bool,
         keep_open: bool,
@@ -305,6 +306,7 @@ impl Logger {
             config_name: config_name.to_owned(),
             seed,
             experiment: experiment.map(ExperimentId),
+            join,
             run: run.map(RunId),
             from_environment,
             keep_open,

@@ -3,10 +3,11 @@
 use mle::analysis::{self, Trial};
 use mle::error::Error;
 use mle::id::StudyId;
+use mle::process::Identity;
 use mle::protocol::{self, Goal, Provenance};
 use mle::search::history::PastState;
 use mle::search::space::Space;
-use mle::study::{self, NewStudy, Nothing, Point, Told};
+use mle::study::{self, Answer, NewStudy, Nothing, Point, Told};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -85,18 +86,36 @@ impl Db {
     }
 
     /// Returns up to `n` trials as dicts, and why there are fewer: "wait", "exhausted" or None. They are at work then.
-    #[pyo3(signature = (study, n=1, who="python"))]
+    ///
+    /// With `hold` they are tied to this process: those of one that is gone come first, and are handed out again.
+    #[pyo3(signature = (study, n=1, hold=false, who="python"))]
     fn ask<'py>(
         &self,
         py: Python<'py>,
         study: i64,
         n: u64,
+        hold: bool,
         who: &str,
     ) -> PyResult<(Bound<'py, PyList>, Option<&'static str>)> {
         let answer = blocking(py, || {
             let study = StudyId(study);
             self.files.prepare_search(|tx, memory| study::prepare(tx, memory, study))?;
-            self.files.write_search(|tx, memory| study::ask(tx, memory, study, n, who))
+            self.files.write_search(|tx, memory| {
+                if !hold {
+                    return study::ask(tx, memory, study, n, who);
+                }
+                let me = Identity::own();
+                let mut trials = study::take_over(tx, study, n, &me, who)?;
+                let left = n - trials.len() as u64;
+                if left == 0 {
+                    return Ok(Answer { trials, nothing: None });
+                }
+                let answer = study::ask(tx, memory, study, left, who)?;
+                let numbers: Vec<u64> = answer.trials.iter().map(|it| it.number).collect();
+                study::hold(tx, study, &numbers, &me)?;
+                trials.extend(answer.trials);
+                Ok(Answer { trials, nothing: answer.nothing })
+            })
         })?;
         let list = PyList::empty(py);
         for trial in &answer.trials {
@@ -115,7 +134,8 @@ impl Db {
     }
 
     /// Says how a trial ended: "complete" with a value for each objective, "failed" or "pruned".
-    #[pyo3(signature = (study, number, values=None, status="complete", curve=Vec::new(), who="python"))]
+    /// `error` is kept with it, as why it failed.
+    #[pyo3(signature = (study, number, values=None, status="complete", curve=Vec::new(), error=None, who="python"))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn tell(
         &self,
@@ -125,6 +145,7 @@ impl Db {
         values: Option<Vec<f64>>,
         status: &str,
         curve: Vec<f64>,
+        error: Option<&str>,
         who: &str,
     ) -> PyResult<()> {
         let told = match state(status, values).or_raise()? {
@@ -132,7 +153,38 @@ impl Db {
             PastState::Pruned => Told::Pruned,
             PastState::Failed | PastState::Pending => Told::Failed,
         };
-        self.write(py, |tx| study::tell(tx, StudyId(study), number, &told, &curve, who))
+        self.write(py, |tx| {
+            study::tell(tx, StudyId(study), number, &told, &curve, who)?;
+            match error {
+                Some(error) => study::note_error(tx, StudyId(study), number, error),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Ties trials at work to this process.
+    fn hold_trials(&self, py: Python<'_>, study: i64, numbers: Vec<u64>) -> PyResult<()> {
+        self.write(py, |tx| study::hold(tx, StudyId(study), &numbers, &Identity::own()))
+    }
+
+    /// Says that this process tries no trial any more.
+    fn leave(&self, py: Python<'_>) -> PyResult<()> {
+        self.write(py, |tx| study::leave(tx, &Identity::own()))
+    }
+
+    /// Says whether a space and constraints mean those a study has.
+    fn same_space(
+        &self,
+        py: Python<'_>,
+        study: i64,
+        space: Document,
+        constraints: Vec<String>,
+    ) -> PyResult<bool> {
+        let wanted = Space::parse(&space.0)
+            .and_then(|space| space.with_constraints(constraints))
+            .or_raise()?;
+        let has = self.read(py, |tx| study::space(tx, StudyId(study)))?;
+        Ok(has.to_json() == wanted.to_json() && has.constraints() == wanted.constraints())
     }
 
     /// Adds points with known values, or points to try; returns the numbers of the new trials, and which were left out
@@ -249,9 +301,9 @@ impl Db {
         }))
     }
 
-    /// Derives each proposal again; returns how many were the same, and the number of the first that was not.
-    fn replay(&self, py: Python<'_>, study: i64) -> PyResult<(u64, Option<u64>)> {
+    /// Derives each proposal again; returns how many were the same, how many trials nobody asked the strategy for, and the number of the first that was not.
+    fn replay(&self, py: Python<'_>, study: i64) -> PyResult<(u64, u64, Option<u64>)> {
         let found = self.read(py, |tx| study::replay(tx, StudyId(study), false))?;
-        Ok((found.identical, found.difference.map(|difference| difference.number)))
+        Ok((found.identical, found.added, found.difference.map(|difference| difference.number)))
     }
 }

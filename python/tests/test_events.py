@@ -49,7 +49,7 @@ def test_what_was_there_is_left_out_unless_asked_for():
 
 
 def test_the_watching_needs_no_call():
-    db = mle.open("lab.db")
+    db = mle.open("lab.db", create=True)
     with mle.autolog("later", mle.Logger(db), every=0.01) as watched:
         os.makedirs("later")
         with open("later/progress.csv", "w") as file:

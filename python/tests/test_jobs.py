@@ -156,7 +156,7 @@ def test_the_protocol_is_kept():
 
 
 def test_runs_are_made_by_hand():
-    db = mle.open("lab.db")
+    db = mle.open("lab.db", create=True)
     experiment = db.protocol().add("hand", objective="loss")
     db.native.set_state(experiment, "running")
     for seed in range(3):
@@ -221,6 +221,6 @@ def test_workers_that_cannot_work_are_no_endless_wait(monkeypatch):
 def test_the_module_is_the_program():
     import subprocess
 
-    mle.open("lab.db").protocol().add("seen")
+    mle.Protocol("lab.db").add("seen")
     done = subprocess.run([sys.executable, "-m", "mle", "protocol", "--db", "lab.db", "--json"], stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0 and json.loads(done.stdout)[0]["name"] == "seen"

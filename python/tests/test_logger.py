@@ -183,7 +183,7 @@ def test_processes_of_multiprocessing_flush_at_their_end(method):
 
 
 def test_forks_while_threads_use_the_file():
-    db = mle.open("lab.db")
+    db = mle.open("lab.db", create=True)
     experiment = db.protocol().add("busy")
     stop = threading.Event()
 
@@ -441,7 +441,7 @@ def test_a_number_may_log_itself():
 
 
 def test_threads_that_fork_at_once_do_not_wait_for_each_other():
-    db = mle.open("lab.db")
+    db = mle.open("lab.db", create=True)
     experiment = db.protocol().add("forks")
     log = mle.Logger("lab.db", experiment=experiment)
     statuses = []

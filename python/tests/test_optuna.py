@@ -70,7 +70,7 @@ def test_study_is_one_of_ours(tmp_path):
     assert said.returncode == 0 and "external" in said.stdout
     shown = re.search(rf"best trial {study.best_trial.number}: (\S+) at", said.stdout).group(1)
     assert float(shown) == pytest.approx(study.best_value, rel=1e-4)
-    assert ours.replay() is None
+    assert ours.replay().different is None
 
 
 def test_curves_and_pruned_trials_are_seen(tmp_path):
@@ -468,7 +468,7 @@ def test_optimizers_keep_constraints_of_the_study(tmp_path, name):
     study = mle.Study(
         "never", never, db=tmp_path / "x.db", strategy=mle.integrations.NevergradStrategy(name), trials=3, constraints=["x > 1.5"]
     )
-    with pytest.raises(mle.InvalidError, match="in a row break"):
+    with pytest.raises(mle.InvalidError, match="keeps its constraints"):
         study.ask()
 
 
@@ -480,6 +480,11 @@ def test_another_process_proposes_to_jobs(tmp_path):
     subprocess.run([*mle_run, "--enqueue"], check=True, capture_output=True)
     running = subprocess.Popen([*mle_run[:2], "--db", tmp_path / "x.db", "--experiment", "1", "--workers", "2"], stdout=subprocess.DEVNULL)
     serve = [sys.executable, "-m", "mle.integrations", tmp_path / "x.db", "jobs"]
+    status = ""
+    while "experiment 1 (jobs) is waiting for points" not in status:
+        assert running.poll() is None, status
+        status = subprocess.run([mle_run[0], "status", "--db", tmp_path / "x.db"], capture_output=True, text=True).stdout
+    assert "python3 -m mle.integrations" in status
     said = subprocess.run([*serve, "optuna.RandomSampler", "--set", "seed=3"], capture_output=True, text=True)
     assert (said.returncode, said.stdout) == (0, "5 points proposed\n"), said.stderr
     assert running.wait() == 0
@@ -487,3 +492,19 @@ def test_another_process_proposes_to_jobs(tmp_path):
     for bad in (["optuna.Nothing"], ["other.Thing"], ["optuna.RandomSampler", "--set", "sead=3"]):
         said = subprocess.run([*serve, *bad], capture_output=True, text=True)
         assert said.returncode == 2 and bad[-1].split("=")[0].split(".")[-1] in said.stderr, said.stderr
+
+
+@needs_nevergrad
+def test_constraints_that_nothing_keeps_are_said_soon(tmp_path):
+    class Counting(mle.integrations.NevergradStrategy):
+        proposals = 0
+
+        def propose(self):
+            self.proposals += 1
+            return super().propose()
+
+    strategy = Counting("RandomSearch")
+    study = mle.Study("never", {"x": (0.0, 1.0)}, db=tmp_path / "x.db", strategy=strategy, constraints=["x > 2"])
+    with pytest.raises(mle.InvalidError, match="no draw from the space of study 'never' keeps its constraints.*loosen them"):
+        study.ask()
+    assert strategy.proposals <= 20 and len(study.trials()) == 0

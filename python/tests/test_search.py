@@ -103,7 +103,7 @@ def test_a_study_in_a_file_goes_on_and_can_be_replayed():
     assert again.id == first.id
     again.optimize(lambda p: p["x"] ** 2)
     assert len(again.trials()) == 30 and again.state == "closed"
-    assert again.replay() is None
+    assert again.replay().different is None
     assert again.best["value"] == min(again.trials()["value"])
     assert again.top(3)["number"][0] == again.best["number"]
     with pytest.raises(mle.Exhausted):
@@ -147,7 +147,7 @@ def test_an_error_is_told_and_raised_or_recorded():
 
     study.optimize(prune, 1)
     assert study.trials()["state"][-1] == "pruned" and study.trials()["curve"][-1] == [3.0, 2.0]
-    with pytest.raises(mle.InvalidError, match="not one number"):
+    with pytest.raises(mle.InvalidError, match="returned nothing"):
         study.optimize(lambda p: None, 1)
     with pytest.raises(mle.InvalidError, match="nothing ends"):
         study.optimize(lambda p: 1.0)
@@ -192,7 +192,7 @@ def test_processes_ask_one_study_and_no_trial_twice():
     assert [worker.wait() for worker in workers] == [0, 0, 0]
     study = mle.Study("shared", db="lab.db")
     assert study.trials()["number"] == list(range(60)) and set(study.trials()["state"]) == {"complete"}
-    assert study.replay() is None
+    assert study.replay().different is None
     assert os.path.exists("lab.db")
 
 

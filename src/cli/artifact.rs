@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::json;
 
+use super::named;
 use super::output::{Output, sanitize};
 use super::report::find_or_latest;
 use crate::artifact::{
@@ -123,7 +124,7 @@ fn add(args: &Add, output: &Output, db: &Path) -> Result<()> {
     let id = store.write(|tx| {
         // An experiment that is named is meant, whatever run the environment names.
         let owner = match (&args.experiment, args.run) {
-            (Some(word), _) => Owner::Experiment(protocol::find(tx, word)?),
+            (Some(word), _) => Owner::Experiment(named::find(tx, word)?),
             (None, run) => Owner::Run(protocol::find_run(tx, RunId(run.unwrap_or_default()))?),
         };
         let attempt = args.attempt.filter(|_| matches!(owner, Owner::Run(_)));

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::named;
 use super::output::{Output, note, sanitize};
 use crate::display;
 use crate::error::{Error, Result};
@@ -76,7 +77,7 @@ pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
     let who = protocol::user_name();
     let mut store = Store::open(db, Open::Existing)?;
     let (study, is_external) = store.read(|tx| {
-        let study = study::find(tx, &args.study)?;
+        let study = named::find_study(tx, &args.study)?;
         Ok((study, study::summary(tx, study)?.strategy == EXTERNAL))
     })?;
     study::asked_for(args.n)?;
@@ -184,7 +185,7 @@ pub fn tell(args: &TellArgs, output: &Output, db: &Path) -> Result<()> {
         args.curve.iter().map(|text| number("--curve", text)).collect::<Result<Vec<_>>>()?;
     let mut store = Store::open(db, Open::Existing)?;
     store.write(|tx| {
-        let study = study::find(tx, &args.study)?;
+        let study = named::find_study(tx, &args.study)?;
         let told = match (args.failed, args.pruned) {
             (true, _) => Told::Failed,
             (_, true) => Told::Pruned,

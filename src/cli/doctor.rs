@@ -5,13 +5,15 @@ use std::path::Path;
 use clap::Args;
 
 use crate::cli::output::Output;
+use crate::cli::study::orphans_of;
 use crate::error::{Error, Result};
-use crate::process;
+use crate::metric;
+use crate::process::{self, Identity};
 use crate::store::{SCHEMA_VERSION, SqlValue};
 
 /// Check the file and this machine
 ///
-/// Looks at the file's integrity, programs that are gone, leases that ran out, the disk, python3 and git. Exit code 1
+/// Looks at the file's integrity, programs and scripts that are gone, leases that ran out, the disk, python3 and git. Exit code 1
 /// when something needs care.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  mle doctor --db digits.db")]
@@ -28,7 +30,7 @@ pub struct DoctorArgs {
 pub fn run(args: &DoctorArgs, output: &Output, db: &Path) -> Result<()> {
     let mut rows: Vec<(String, bool, String)> = Vec::new();
     let mut say = |what: &str, good: bool, text: String| rows.push((what.into(), good, text));
-    let store = crate::metric::open_to_read(db)?;
+    let store = metric::open_to_read(db)?;
     let size = std::fs::metadata(db).map_or(0, |metadata| metadata.len());
     say(
         "file",
@@ -64,6 +66,13 @@ pub fn run(args: &DoctorArgs, output: &Output, db: &Path) -> Result<()> {
                 format!("worker {} ended without a word; any worker or scheduler started here clears up", ids.join(", ")),
             );
         }
+        for lost in metric::lost_loggers(tx)? {
+            // Opening the file ended their runs, unless it cannot be written.
+            let Identity { host, pid, .. } = &lost.identity;
+            say("logger", false, format!("process {pid} ({host}) is gone; its runs end when a program can write the file"));
+        }
+        let orphans = orphans_of(tx, None)?;
+        orphans.into_iter().for_each(|line| say("trials", false, line));
         let expired: i64 = tx.one(
             "SELECT count(*) FROM job WHERE state = 'running' AND lease_until_ms < ?1",
             [tx.now_ms],

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::named;
 use crate::cli::output::Output;
 use crate::error::{Error, Result};
 use crate::id::{ExperimentId, JobId};
@@ -165,7 +166,7 @@ fn each_job(
         let jobs = match &targets.experiment {
             None => targets.jobs.clone(),
             Some(word) => {
-                let id = protocol::find(tx, word)?;
+                let id = named::find(tx, word)?;
                 let sql = format!("SELECT id FROM job WHERE experiment_id = ?1 AND state IN ({wanted}) ORDER BY id");
                 tx.all(&sql, [id], |row| row.get(0))?
             }
@@ -183,7 +184,7 @@ pub fn cancel(args: &CancelArgs, output: &Output, db: &Path) -> Result<()> {
     if let Some(word) = &args.targets.experiment {
         let mut store = Store::open(db, Open::Existing)?;
         let id = store.write(|tx| {
-            let id = protocol::find(tx, word)?;
+            let id = named::find(tx, word)?;
             lifecycle::cancel(tx, id, "cli")?;
             Ok(id)
         })?;
@@ -273,7 +274,7 @@ fn change(
     body: impl FnOnce(&WriteTx<'_>, ExperimentId) -> Result<()>,
 ) -> Result<ExperimentId> {
     Store::open(db, Open::Existing)?.write(|tx| {
-        let id = protocol::find(tx, word)?;
+        let id = named::find(tx, word)?;
         body(tx, id)?;
         Ok(id)
     })

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod leaderboard;
 pub mod log;
 pub mod logs;
+mod named;
 mod news;
 pub mod output;
 pub mod programs;

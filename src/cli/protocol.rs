@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::named;
 use super::output::{Output, sanitize, sanitize_lines};
 use crate::blob;
 use crate::clock;
@@ -148,7 +149,7 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
 
 /// Finds one that is there to see, and only without such a one a deleted one.
 fn find(tx: &ReadTx, word: &str) -> Result<ExperimentId> {
-    match protocol::find(tx, word) {
+    match named::find(tx, word) {
         Err(Error::NotFound { .. }) => protocol::find_deleted_too(tx, word),
         found => found,
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::named;
 use super::output::Output;
 use crate::artifact;
 use crate::error::{Error, Result};
@@ -94,7 +95,7 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
 /// Finds the experiment a person named, or the newest one.
 pub(super) fn find_or_latest(tx: &ReadTx, word: Option<&str>) -> Result<ExperimentId> {
     match word {
-        Some(word) => protocol::find(tx, word),
+        Some(word) => named::find(tx, word),
         None => protocol::latest(tx)?.ok_or_else(|| Error::not_found("experiment", "in this file")),
     }
 }

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::output::Output;
-use crate::cli::{own_name, quote};
+use crate::cli::output::{Output, sanitize};
+use crate::cli::run::outside::Waiting;
+use crate::cli::study::orphans_of;
+use crate::cli::{named, own_name, quote};
 use crate::display::command_short;
 use crate::error::Result;
 use crate::id::ExperimentId;
 use crate::process;
-use crate::protocol;
 use crate::store::SqlValue;
 
 /// Show how far experiments, jobs and workers are
@@ -67,7 +68,7 @@ fn mark_gone(row: &mut Vec<SqlValue>) {
 pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
     store.read(|tx| {
-        let id = args.experiment.as_ref().map(|word| protocol::find(tx, word)).transpose()?;
+        let id = args.experiment.as_ref().map(|word| named::find(tx, word)).transpose()?;
         if let Some(state) = &args.jobs {
             let (names, mut rows) = tx.table(JOBS, rusqlite::params![id, args.limit, state])?;
             if !output.json {
@@ -113,6 +114,13 @@ pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
             output.line(&format!(
                 "nobody is at work on experiment {id}; to go on with it:\n  {mle} run --resume --db {path}"
             ))?;
+        }
+        for waiting in Waiting::of_file(tx, db, id)? {
+            let (id, name) = waiting.experiment();
+            output.line(&format!("experiment {id} ({}) is {}", sanitize(name), waiting.text()))?;
+        }
+        for line in orphans_of(tx, None)? {
+            output.line(&line)?;
         }
         let (names, rows) = tx.table(FAILED, [id])?;
         if !rows.is_empty() {

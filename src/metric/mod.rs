@@ -21,7 +21,7 @@ mod tail;
 mod tests;
 
 pub use append::{Appended, Appender, append};
-pub use logger::{Logger, LoggerOptions};
+pub use logger::{Logger, LoggerOptions, end_lost_runs, lost_loggers};
 pub use read::{
     Series, SeriesPart, Summary, Thin, final_value, series, series_part, summary,
     summary_of_metric, texts, thin, timed_series, vectors,

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::append::Appender;
+use super::logger::{end_lost_runs, lost_loggers};
 use super::{Update, Value, json_number};
 use crate::error::Result;
 use crate::id::RunId;
@@ -46,7 +47,7 @@ pub fn settle(tx: &WriteTx<'_>, run: Option<RunId>) -> Result<()> {
     Ok(())
 }
 
-/// Opens a file to read it, with all that was logged among its points.
+/// Opens a file to read it, with all that was logged among its points, and no run at work whose logger is gone.
 ///
 /// # Errors
 /// What [`Store::open`] returns.
@@ -56,18 +57,26 @@ pub fn open_to_read(path: impl AsRef<std::path::Path>) -> Result<Store> {
     Ok(reader)
 }
 
-/// As [`settle`] of all runs, of a file that is about to be read; where it cannot be written it is read as it is.
+/// As [`settle`] of all runs and [`end_lost_runs`], of a file that is about to be read; where it cannot be written it is read
+/// as it is.
 ///
 /// # Errors
 /// What reading and writing it return.
 pub fn settle_file(reader: &Store) -> Result<()> {
-    if !reader.read(is_unsettled)? {
+    let (unsettled, lost) =
+        reader.read(|tx| Ok((is_unsettled(tx)?, !lost_loggers(tx)?.is_empty())))?;
+    if !unsettled && !lost {
         return Ok(());
     }
-    match Store::open(reader.path(), Open::Existing) {
-        Ok(mut store) => store.write(|tx| settle(tx, None)),
-        Err(_) => Ok(()),
+    let Ok(mut store) = Store::open(reader.path(), Open::Existing) else { return Ok(()) };
+    if unsettled {
+        store.write(|tx| settle(tx, None))?;
     }
+    if lost {
+        // On a full disk, or while others write, whoever looks next does it: nobody asked for it now.
+        let _ = store.write(end_lost_runs);
+    }
+    Ok(())
 }
 
 /// Adds one update.

@@ -7,6 +7,7 @@
 mod config;
 pub mod list;
 mod machine;
+mod process;
 pub mod provenance;
 mod run;
 mod scrub;
@@ -24,6 +25,10 @@ use crate::store::{ReadTx, WriteTx, named_params};
 pub use config::{add_config, canonical, params_of_config};
 pub use list::{Detail, Filter, Note, Summary, list, show};
 pub use machine::user as user_name;
+pub use process::{
+    Process, hold_run, is_run_held, keep_process, let_run_go, processes, remove_idle_process,
+    runs_held_by,
+};
 pub use provenance::{Git, Provenance};
 pub use run::{
     Run, add_run, count_open_runs, end_run, find_run, list_runs, reopen_run, score_config,
@@ -44,6 +49,7 @@ const SET_DELETED: &str = named(include_str!("../../sql/protocol.sql"), "set_del
 const BY_ID: &str = named(include_str!("../../sql/protocol.sql"), "experiment_by_id");
 const DELETED_BY_NAME: &str =
     named(include_str!("../../sql/protocol.sql"), "latest_deleted_by_name");
+const IDS_BY_NAME: &str = named(include_str!("../../sql/protocol.sql"), "ids_by_name");
 const BY_NAME: &str = named(include_str!("../../sql/protocol.sql"), "latest_by_name");
 const BY_UID: &str = named(include_str!("../../sql/protocol.sql"), "experiments_by_uid");
 const LATEST: &str = named(include_str!("../../sql/protocol.sql"), "latest_experiment");
@@ -346,6 +352,14 @@ pub fn find_deleted(tx: &ReadTx, word: &str) -> Result<ExperimentId> {
     let found = find_deleted_too(tx, word)?;
     let by_name = named_params! {":id": found, ":name": word};
     Ok(tx.maybe(DELETED_BY_NAME, by_name, |row| row.get(0))?.unwrap_or(found))
+}
+
+/// Returns the experiments of a name that were not deleted, the latest first.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn with_name(tx: &ReadTx, name: &str) -> Result<Vec<ExperimentId>> {
+    tx.all(IDS_BY_NAME, named_params! {":name": name}, |row| row.get(0))
 }
 
 /// Returns the newest experiment, if there is one.

@@ -13,6 +13,7 @@ use super::{Stand, TEXT, conflict, stand};
 
 const ADD_TRIAL: &str = named(TEXT, "add_trial");
 const END_TRIAL: &str = named(TEXT, "end_trial");
+const LET_TRIAL_GO: &str = named(TEXT, "let_trial_go");
 const GO_ON: &str = named(TEXT, "go_on_with_trial");
 const POINTS_TO_TRY: &str = named(TEXT, "points_to_try");
 const HAND_OUT: &str = named(TEXT, "hand_out_trial");
@@ -227,6 +228,7 @@ pub fn tell(
             ":trial": trial, ":state": state, ":vals": values, ":curve": curve, ":now_ms": tx.now_ms, ":who": who,
         },
     )?;
+    tx.run(LET_TRIAL_GO, named_params! { ":trial": trial })?;
     match of_study.as_str() {
         "exhausted" => close_when_done(tx, study, &stand(tx, study)?, who),
         _ => Ok(()),

@@ -7,6 +7,7 @@
 mod ask;
 mod edit;
 mod exchange;
+mod held;
 mod log;
 pub mod memory;
 mod new;
@@ -17,6 +18,7 @@ mod replay;
 pub use ask::{Answer, Told, ask, points_to_try, prepare, tell, write_trial};
 pub use edit::{Added, Point, add, extend, pause, refine, resume, set_space, warm_start};
 pub use exchange::{optuna, peer};
+pub use held::{Orphan, hold, leave, note_error, orphans, take_over};
 pub(crate) use log::number;
 pub use memory::{Memory, Nothing, Search, Wanted};
 pub use new::{NewStudy, new};

@@ -25,6 +25,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::id::{ExperimentId, JobId, WorkerId};
 use crate::lifecycle::{self, Points};
+use crate::metric;
 use crate::process::{self, Guard};
 use crate::queue::{self, AttemptState, Claimed, Ended, Ending, NewWorker, Room};
 use crate::scratch;
@@ -452,6 +453,9 @@ impl Worker {
 /// # Errors
 /// [`crate::Error::Sqlite`], [`crate::Error::Busy`].
 pub fn clear_host(store: &mut Store) -> Result<()> {
+    if !store.read(metric::lost_loggers)?.is_empty() {
+        store.write(metric::end_lost_runs)?;
+    }
     let host = process::host();
     let gone: Vec<queue::LiveWorker> = store
         .read(|tx| queue::live_workers(tx, &host))?

@@ -27,7 +27,7 @@ def follow(strategy):
     if not place:
         return
     if strategy._stored is None:
-        with mle.open(place) as db:
+        with mle.open(place, create=True) as db:
             strategy._stored = _begin(strategy, db, "search_log")
     _add(strategy)
 
@@ -39,7 +39,7 @@ def save(strategy, save_path):
     name = _name(place, save_path)
     gone = strategy._stored is not None and not os.path.isfile(strategy._stored[0])
     if strategy._stored is None or gone or os.path.realpath(strategy._stored[0]) != os.path.realpath(place):
-        with mle.open(place) as db:
+        with mle.open(place, create=True) as db:
             strategy._stored, strategy._stored_rows = _begin(strategy, db, name), 0
     _add(strategy)
     path, study, experiment = strategy._stored

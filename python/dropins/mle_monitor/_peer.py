@@ -50,7 +50,7 @@ def replace(path: str, document: Dict[str, Any]) -> str:
 
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as beside:
         new = os.path.join(beside, name)
-        db = mle.open(new)
+        db = mle.open(new, create=True)
         _fill(db, document)
         # The last connection of a process takes the log of changes into the file, which then stands alone.
         db.close()

@@ -85,7 +85,7 @@ class MLEProtocol:
             logger.warning("%s was a protocol of mle-monitor; it is now %s", self.protocol_fname, kept)
         folder = os.path.dirname(os.path.abspath(self.protocol_fname))
         os.makedirs(folder, exist_ok=True)
-        self.db = mle.open(self.protocol_fname)
+        self.db = mle.open(self.protocol_fname, create=True)
         self.added_experiment_id: Optional[int] = None
         self.completed_jobs_counter = 0
         self._count_key = _COUNT + os.urandom(4).hex()

@@ -158,7 +158,7 @@ class MLEJob:
         """Put it into the queue, with a worker."""
         if not self.job_filename.endswith((".py", ".sh")):
             interpreter_of(self.job_filename)
-        db = mle.open(database_path(self.experiment_dir))
+        db = mle.open(database_path(self.experiment_dir), create=True)
         config = read_config(self.config_filename)
         if self.experiment_id is None:
             # The runs of one queue have one experiment; a job alone has its own.

@@ -207,7 +207,7 @@ class MLEQueue:
     # Local jobs: one transaction adds them, one worker runs them, one query says how all are.
 
     def _run_local(self, progress: "_Progress") -> None:
-        db = mle.open(database_path(self.experiment_dir))
+        db = mle.open(database_path(self.experiment_dir), create=True)
         experiment, is_own = self._experiment(db)
         self._add_local(db, experiment)
         if not self.queue:
@@ -424,9 +424,9 @@ class MLEQueue:
         for entry in self.failed_jobs[:5]:
             handle = entry["job_id"]
             said = handle.output("stderr").strip().splitlines() if isinstance(handle, LocalProcess) else []
-            lines.append(
-                f"  {entry['base_str']}, seed {entry['seed_id']}: {entry.get('error')}" + (f" ({said[-1]})" if said else "")
-            )
+            error = str(entry.get("error"))
+            more = f" ({said[-1]})" if said and said[-1] not in error else ""
+            lines.append(f"  {entry['base_str']}, seed {entry['seed_id']}: {error}{more}")
         if len(self.failed_jobs) > 5:
             lines.append(f"  and {len(self.failed_jobs) - 5} more")
         self.logger.warning("%s", "\n".join(lines))

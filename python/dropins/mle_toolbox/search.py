@@ -177,7 +177,7 @@ class HyperoptLogger:
         path = os.environ.get("MLE_DB") or os.path.join(os.path.dirname(os.path.abspath(self.hyperlog_fname)), "mle.db")
         if not os.path.isfile(path):
             return
-        db = mle.open(path)
+        db = mle.open(path, create=True)
         newest = db.sql("SELECT max(id) FROM experiments").one()
         if newest is not None:
             db.put_document(int(newest), "hyper_log", {str(key): _clean(one) for key, one in self.opt_log.items()})

@@ -444,7 +444,8 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
         )
 
     def remove_session(self) -> None:
-        self.db.close()
+        # Optuna goes on after it. What is open are a few idle connections.
+        pass
 
     # Trials whose process died
 

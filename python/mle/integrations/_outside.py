@@ -172,8 +172,9 @@ class OutsideStrategy:
             return
         try:
             self._checker.ask(1)
-        except InvalidError as error:
-            raise InvalidError(f"study {self.study.name!r}: {error}", "loosen the constraints, or widen the space to where they hold") from None
+        except InvalidError:
+            why = f"no draw from the space of study {self.study.name!r} keeps its constraints, nor does a point of {self.name}"
+            raise InvalidError(why, "loosen them, or widen the space to where they hold") from None
         self._is_checked = True
 
     def _give(self, state: str) -> Optional[Dict[str, Any]]:

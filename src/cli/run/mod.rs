@@ -2,7 +2,7 @@
 
 mod before;
 mod command;
-mod outside;
+pub(super) mod outside;
 mod progress;
 mod work;
 

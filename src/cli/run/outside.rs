@@ -19,8 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const IS_DRY: &str = "SELECT EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = ?1 AND s.state = 'open'
     AND NOT EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.state IN ('waiting', 'running')))";
 
+/// Searches of `mle run` whose points another program proposes, and none is left to try.
+const DRY_SEARCHES: &str = "SELECT e.id, e.name, s.settings FROM study s JOIN experiment e ON e.id = s.experiment_id
+    WHERE s.state = 'open' AND s.strategy = ?2 AND e.state = 'running' AND e.kind <> 'log' AND e.deleted_at_ms IS NULL
+      AND (?1 IS NULL OR e.id = ?1)
+      AND NOT EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.state IN ('waiting', 'running'))
+    ORDER BY e.id";
+
 /// Whether a search waits for points, and who has been told.
-pub(super) struct Waiting {
+pub(in crate::cli) struct Waiting {
     /// The strategy that the settings name: a program that is about to propose.
     by: Option<String>,
     db: String,
@@ -38,6 +45,25 @@ impl Waiting {
         let by = search.settings.get("by").and_then(Value::as_str).map(str::to_owned);
         let (db, name) = (db.display().to_string(), plan.name.clone());
         Some(Waiting { by, db, id, name, since: None, said: false })
+    }
+
+    /// Returns the searches of a file, or that of one experiment, which wait for points just now.
+    ///
+    /// # Errors
+    /// [`crate::Error::Sqlite`].
+    pub fn of_file(tx: &ReadTx<'_>, db: &Path, only: Option<ExperimentId>) -> Result<Vec<Waiting>> {
+        tx.all(DRY_SEARCHES, rusqlite::params![only, EXTERNAL], |row| {
+            let settings: Value =
+                serde_json::from_str(row.get_ref(2)?.as_str()?).unwrap_or_default();
+            let by = settings.get("by").and_then(Value::as_str).map(str::to_owned);
+            let (db, id, name) = (db.display().to_string(), row.get(0)?, row.get(1)?);
+            Ok(Waiting { by, db, id, name, since: None, said: false })
+        })
+    }
+
+    /// Which experiment it is of.
+    pub fn experiment(&self) -> (ExperimentId, &str) {
+        (self.id, &self.name)
     }
 
     /// Returns whether it is time to say that it waits: once each time the points have run out.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::show::{json_of_best, json_of_trial, where_it_is};
 use crate::analysis::{self, Comparison, Contender, Trial};
+use crate::cli::named;
 use crate::cli::output::{Output, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
@@ -139,7 +140,7 @@ struct Read {
 fn read(db: &Path, word: &str) -> Result<Read> {
     let store = crate::metric::open_to_read(db)?;
     store.read(|tx| {
-        let id = study::find(tx, word)?;
+        let id = named::find_study(tx, word)?;
         let summary = study::summary(tx, id)?;
         Ok(Read {
             goals: study::objectives(tx, summary.experiment)?,

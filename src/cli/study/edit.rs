@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{NO_PAIR, document, pairs, read_space};
 use crate::cli::ask::number;
+use crate::cli::named;
 use crate::cli::output::{Output, note};
 use crate::error::{Error, Result};
 use crate::id::StudyId;
@@ -106,7 +107,7 @@ fn change<T>(
     let who = protocol::user_name();
     let mut store = Store::open(db, Open::Existing)?;
     store.write(|tx| {
-        let study = study::find(tx, word)?;
+        let study = named::find_study(tx, word)?;
         body(tx, study, &who)
     })
 }
@@ -114,7 +115,7 @@ fn change<T>(
 pub(super) fn space(args: &SpaceArgs, output: &Output, db: &Path) -> Result<()> {
     let Some(text) = &args.set else {
         let store = crate::metric::open_to_read(db)?;
-        let space = store.read(|tx| study::space(tx, study::find(tx, &args.study)?))?;
+        let space = store.read(|tx| study::space(tx, named::find_study(tx, &args.study)?))?;
         return print_space(&space, output);
     };
     let space = read_space(text, &args.constraint)?;
@@ -244,7 +245,7 @@ pub(super) fn print_added(added: &Added, output: &Output) -> Result<()> {
 
 pub(super) fn warm_start(args: &WarmStart, output: &Output, db: &Path) -> Result<()> {
     let added = change(db, &args.study, |tx, study, who| {
-        let from = study::find(tx, &args.from)?;
+        let from = named::find_study(tx, &args.from)?;
         study::warm_start(tx, study, from, who)
     })?;
     print_added(&added, output)

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::edit::print_added;
 use crate::cli::input;
+use crate::cli::named;
 use crate::cli::output::{Output, path_json};
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal, Provenance};
@@ -73,7 +74,7 @@ impl Import {
 
 pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let trials = store.read(|tx| study::trials(tx, study::find(tx, &args.study)?))?;
+    let trials = store.read(|tx| study::trials(tx, named::find_study(tx, &args.study)?))?;
     let (records, left_out) = peer::records(&trials);
     let Some(out) = &args.out else {
         return output.raw(peer::yaml(&records)?.as_bytes());
@@ -164,7 +165,7 @@ pub(super) fn import(args: &Import, output: &Output, db: &Path) -> Result<()> {
     let added = store.write(|tx| {
         let study = match &new {
             Some(new) => study::new(tx, new, &provenance, &who)?,
-            None => study::find(tx, &args.study)?,
+            None => named::find_study(tx, &args.study)?,
         };
         let points = match &found {
             Found::Log(points) => points,
@@ -214,7 +215,7 @@ fn new_of(args: &Import, found: &optuna::Found) -> Result<NewStudy> {
 pub(super) fn configs(args: &Configs, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
     let (trials, objectives) = store.read(|tx| {
-        let study = study::find(tx, &args.study)?;
+        let study = named::find_study(tx, &args.study)?;
         let objectives = study::objectives(tx, study::experiment(tx, study)?)?;
         Ok((study::trials(tx, study)?, objectives))
     })?;

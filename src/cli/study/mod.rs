@@ -16,6 +16,7 @@ use super::output::Output;
 use crate::error::{Error, Result};
 use crate::search::space::Space;
 use crate::spec;
+pub(super) use show::orphans_of;
 
 /// Make, edit, analyse and check searches
 ///

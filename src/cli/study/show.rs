@@ -6,10 +6,13 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::analysis;
+use crate::cli::named;
 use crate::cli::output::{Output, note, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
+use crate::id::StudyId;
 use crate::search::space::Space;
+use crate::store::ReadTx;
 use crate::study::{self, Difference, Replay, Stop, Summary};
 
 /// List the studies of the file
@@ -82,11 +85,12 @@ fn json_of(it: &Summary) -> Value {
 
 pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let (summary, objectives, space, trials) = store.read(|tx| {
-        let study = study::find(tx, &args.study)?;
+    let (summary, objectives, space, trials, orphans) = store.read(|tx| {
+        let study = named::find_study(tx, &args.study)?;
         let summary = study::summary(tx, study)?;
         let objectives = study::objectives(tx, summary.experiment)?;
-        Ok((summary, objectives, study::space(tx, study)?, study::trials(tx, study)?))
+        let (space, trials) = (study::space(tx, study)?, study::trials(tx, study)?);
+        Ok((summary, objectives, space, trials, study::orphans(tx, Some(study))?))
     })?;
     let all: Vec<&analysis::Trial> = trials.iter().collect();
     let best = analysis::ranking(&all, &objectives).first().copied();
@@ -104,6 +108,7 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
         value["failed"] = count("failed").into();
         value["pruned"] = count("pruned").into();
         value["outside"] = outside.into();
+        value["orphaned"] = json!(orphans.iter().map(|it| it.number).collect::<Vec<_>>());
         value["best"] = best.map_or(Value::Null, |trial| json_of_best(trial, &space));
         return output.json(&value);
     }
@@ -126,6 +131,7 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
     if outside > 0 {
         line("", &format!("{outside} outside the space, which the model does not see"))?;
     }
+    orphan_lines(&orphans).iter().try_for_each(|text| line("", text))?;
     if let Some(trial) = best {
         let values: Vec<String> =
             trial.standing().unwrap_or_default().iter().map(|value| number(*value)).collect();
@@ -156,6 +162,26 @@ pub(super) fn json_of_best(trial: &analysis::Trial, space: &Space) -> Value {
     value
 }
 
+/// Says which trials at work, of one study or of all, are of processes that are gone.
+pub(in crate::cli) fn orphans_of(tx: &ReadTx<'_>, study: Option<StudyId>) -> Result<Vec<String>> {
+    Ok(orphan_lines(&study::orphans(tx, study)?))
+}
+
+/// One line for each process and study.
+fn orphan_lines(orphans: &[study::Orphan]) -> Vec<String> {
+    let groups = orphans.chunk_by(|a, b| a.study == b.study && a.process() == b.process());
+    let line = |group: &[study::Orphan]| {
+        let (one, numbers) = (&group[0], group.iter().map(|it| it.number.to_string()));
+        format!(
+            "process {} is gone that tried trial {} of {}; `optimize` hands out again what it left",
+            one.process().pid,
+            numbers.collect::<Vec<_>>().join(", "),
+            sanitize(&one.name),
+        )
+    };
+    groups.map(line).collect()
+}
+
 /// Returns a trial as JSON.
 pub(super) fn json_of_trial(trial: &analysis::Trial) -> Value {
     let values = trial
@@ -172,7 +198,8 @@ pub(super) fn json_of_trial(trial: &analysis::Trial) -> Value {
 
 pub(super) fn replay(args: &ReplayArgs, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let replay = store.read(|tx| study::replay(tx, study::find(tx, &args.study)?, args.cold))?;
+    let replay =
+        store.read(|tx| study::replay(tx, named::find_study(tx, &args.study)?, args.cold))?;
     let difference = replay.difference.as_ref();
     if output.json {
         output.json(&json!({

@@ -7,9 +7,13 @@
 //!
 //! A forked child logs to the same run through a connection and a thread of its own, opened at its first call. SQLite
 //! connections do not survive a fork, so ours are closed before each fork of the process and opened again after it.
+//!
+//! A run that ends with its logger is tied to the process: where that is gone without a word, whoever looks at the file next
+//! ends the run as failed ([`end_lost_runs`]).
 
 mod buffer;
 mod fork;
+mod lost;
 mod place;
 mod writer;
 
@@ -27,6 +31,7 @@ use crate::id::RunId;
 use crate::store::Store;
 use buffer::Shared;
 
+pub use lost::{end_lost_runs, lost_loggers};
 pub use place::LoggerOptions;
 use place::Place;
 
@@ -247,7 +252,11 @@ impl Node {
     fn start(place: &Place, store: Option<Store>) -> Result<Node> {
         let shared = Arc::new(Shared::default());
         let generation = fork::register(&shared);
-        let writer = writer::Writer::new(shared.clone(), place, store);
+        let is_first = store.is_some();
+        let mut writer = writer::Writer::new(shared.clone(), place, store);
+        if is_first {
+            writer = writer.keeping(place);
+        }
         let thread = std::thread::Builder::new()
             .name("mle-logger".into())
             .spawn(move || writer.work())

@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::lost::LOST;
 use crate::error::{Error, Result};
-use crate::id::{ExperimentId, JobId, RunId};
+use crate::id::{ConfigId, ExperimentId, JobId, RunId};
 use crate::metric::{Appended, Appender, final_value, settle, tail};
+use crate::process::Identity;
 use crate::protocol::{
     self, Kind, NewExperiment, Objective, Provenance, RunState, State, add_config, add_run,
     count_open_runs, end_run, score_config, start_run,
 };
 use crate::sql::named;
-use crate::store::{Open, Store, WriteTx, named_params};
+use crate::store::{Open, ReadTx, Store, WriteTx, named_params};
 
 const ORIGIN_OF_RUN: &str = named(include_str!("../../../sql/metric.sql"), "origin_of_run");
+const ERROR_OF_RUN: &str = named(include_str!("../../../sql/metric.sql"), "error_of_run");
 
 const WHO: &str = "logger";
 
@@ -39,7 +42,9 @@ pub struct LoggerOptions {
     pub seed: i64,
     /// Add the run to this experiment instead of making one.
     pub experiment: Option<ExperimentId>,
-    /// Go on with this run instead of making one.
+    /// Add the run to the latest experiment of this name, which is made where there is none.
+    pub join: Option<String>,
+    /// Go on with this run instead of making one, also when it failed.
     pub run: Option<RunId>,
     /// Inside a job, log to the job's run.
     pub from_environment: bool,
@@ -61,6 +66,7 @@ impl Default for LoggerOptions {
             config_name: String::new(),
             seed: 0,
             experiment: None,
+            join: None,
             run: None,
             from_environment: true,
             keep_open: false,
@@ -77,6 +83,8 @@ pub(super) struct Place {
     pub(super) job: Option<(JobId, i64)>,
     attempt: i64,
     owned: bool,
+    /// The process an owned run ends with.
+    process: Option<Identity>,
 }
 
 /// What a worker tells its job.
@@ -130,7 +138,14 @@ impl Place {
         let path = std::path::absolute(db.as_deref().unwrap_or(path))
             .map_err(|error| Error::io(path, error))?;
         let mut store = open_store(&path, Open::Existing)?;
-        let place = Place { path, run, job: job.map(|job| (job, attempt)), attempt, owned: false };
+        let place = Place {
+            path,
+            run,
+            job: job.map(|job| (job, attempt)),
+            attempt,
+            owned: false,
+            process: None,
+        };
         store.write(|tx| place.begin(tx))?;
         Ok((place, store))
     }
@@ -139,7 +154,11 @@ impl Place {
         let path = std::path::absolute(path).map_err(|error| Error::io(path, error))?;
         let mut store = open_store(&path, Open::Create)?;
         // Looking at the machine and the code takes a while, and is no part of the transaction.
-        let provenance = match (options.run, options.experiment) {
+        let joined = match &options.join {
+            Some(name) => store.read(|tx| joined(tx, name))?,
+            None => None,
+        };
+        let provenance = match (options.run, options.experiment.or(joined)) {
             (None, None) => {
                 let words: Vec<String> =
                     std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -152,13 +171,19 @@ impl Place {
                 Some(run) => run,
                 None => make_run(tx, &options, provenance.as_ref())?,
             };
-            let (kind, state) = origin_of(tx, run)?;
+            let (kind, mut state, ..) = origin(tx, run)?;
+            if kind == Kind::Log && state == RunState::Failed && !options.keep_open {
+                reopen(tx, run)?;
+                state = RunState::Running;
+            }
             if state == RunState::Waiting {
                 start_run(tx, run, WHO)?;
             }
             let owned = kind == Kind::Log && !state.is_end() && !options.keep_open;
-            let place = Place { path, run, job: None, attempt: 0, owned };
+            let process = owned.then(Identity::own);
+            let place = Place { path, run, job: None, attempt: 0, owned, process };
             place.begin(tx)?;
+            place.hold(tx)?;
             Ok(place)
         })?;
         Ok((place, store))
@@ -208,13 +233,51 @@ impl Place {
         }
     }
 
+    /// Ties the end of the run to this process.
+    fn hold(&self, tx: &WriteTx<'_>) -> Result<()> {
+        let Some(identity) = &self.process else { return Ok(()) };
+        let process = protocol::keep_process(tx, identity)?;
+        protocol::hold_run(tx, self.run, process)
+    }
+
+    /// Returns whether anybody may ask for signs of life.
+    pub(super) fn is_held(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Says that this process is still there. A run that was given up meanwhile, as from elsewhere only silence was heard,
+    /// is taken up again; one that somebody else ended or goes on with is theirs.
+    pub(super) fn keep(&self, tx: &WriteTx<'_>) -> Result<()> {
+        let Some(identity) = &self.process else { return Ok(()) };
+        if protocol::is_run_held(tx, self.run)? {
+            return protocol::keep_process(tx, identity).map(drop);
+        }
+        let error: Option<Option<String>> =
+            tx.maybe(ERROR_OF_RUN, named_params! { ":run": self.run }, |row| row.get(0))?;
+        if error.flatten().as_deref() == Some(LOST) {
+            reopen(tx, self.run)?;
+            self.hold(tx)?;
+        }
+        Ok(())
+    }
+
     /// Ends the run, when it is ours, and the experiment with its last one.
     pub(super) fn end(&mut self, why: Option<&str>) -> Result<()> {
         if !std::mem::take(&mut self.owned) {
             return Ok(());
         }
-        let run = self.run;
-        Store::open(&self.path, Open::Existing)?.write(|tx| end(tx, run, why))
+        Store::open(&self.path, Open::Existing)?.write(|tx| {
+            // Taken up again where it was given up meanwhile, to end as it did.
+            self.keep(tx)?;
+            end(tx, self.run, why, WHO)?;
+            match &self.process {
+                Some(identity) => {
+                    let process = protocol::keep_process(tx, identity)?;
+                    protocol::remove_idle_process(tx, process)
+                }
+                None => Ok(()),
+            }
+        })
     }
 }
 
@@ -229,13 +292,16 @@ fn make_run(
     options: &LoggerOptions,
     provenance: Option<&Provenance>,
 ) -> Result<RunId> {
-    let experiment = match (options.experiment, provenance) {
-        (Some(experiment), _) => experiment,
-        (None, provenance) => {
-            let mut new = NewExperiment::new(
-                if options.name.is_empty() { program_name() } else { options.name.clone() },
-                Kind::Log,
-            );
+    let known = match (options.experiment, &options.join) {
+        (None, Some(name)) => joined(tx, name)?,
+        (experiment, _) => experiment,
+    };
+    let experiment = match known {
+        Some(experiment) => experiment,
+        None => {
+            let name = options.join.as_ref().unwrap_or(&options.name);
+            let name = if name.is_empty() { program_name() } else { name.clone() };
+            let mut new = NewExperiment::new(name, Kind::Log);
             new.purpose.clone_from(&options.purpose);
             if !options.project.is_empty() {
                 new.project.clone_from(&options.project);
@@ -250,13 +316,27 @@ fn make_run(
     add_run(tx, experiment, config, None, &options.config_name, options.seed, WHO)
 }
 
-fn end(tx: &WriteTx<'_>, run: RunId, why: Option<&str>) -> Result<()> {
-    let found = tx.maybe(ORIGIN_OF_RUN, named_params! { ":run": run }, |row| {
-        Ok((row.get(0)?, row.get(1)?, ExperimentId(row.get(2)?), row.get(3)?))
-    })?;
-    let Some((_, state, experiment, config)): Option<(Kind, RunState, _, _)> = found else {
-        return Err(Error::not_found("run", run));
-    };
+/// Returns the experiment a name means. What looks like an id or a uid must be there: it names no new one.
+fn joined(tx: &ReadTx<'_>, name: &str) -> Result<Option<ExperimentId>> {
+    let is_key = name.parse::<i64>().is_ok() || name.len() == 36 && name.matches('-').count() == 4;
+    match protocol::find(tx, name) {
+        Err(Error::NotFound { .. }) if !is_key => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Goes on with a run that failed.
+fn reopen(tx: &WriteTx<'_>, run: RunId) -> Result<()> {
+    let (_, _, experiment, _) = origin(tx, run)?;
+    protocol::reopen_run(tx, run, WHO)?;
+    start_run(tx, run, WHO)?;
+    protocol::set_state(tx, experiment, State::Running, None, WHO).map(drop)
+}
+
+/// Ends a run that no process is tied to from then on, and the experiment with its last one.
+pub(super) fn end(tx: &WriteTx<'_>, run: RunId, why: Option<&str>, who: &str) -> Result<()> {
+    let (_, state, experiment, config) = origin(tx, run)?;
+    protocol::let_run_go(tx, run)?;
     if state.is_end() {
         return Ok(());
     }
@@ -268,18 +348,20 @@ fn end(tx: &WriteTx<'_>, run: RunId, why: Option<&str>) -> Result<()> {
         _ => None,
     };
     let ended = if why.is_some() { RunState::Failed } else { RunState::Complete };
-    end_run(tx, run, ended, value, why, WHO)?;
+    end_run(tx, run, ended, value, why, who)?;
     score_config(tx, experiment, config)?;
     if count_open_runs(tx, experiment)? == 0 && protocol::state(tx, experiment)? == State::Running {
         let state = if why.is_some() { State::Failed } else { State::Complete };
-        protocol::set_state(tx, experiment, state, why, WHO)?;
+        protocol::set_state(tx, experiment, state, why, who)?;
     }
     Ok(())
 }
 
-fn origin_of(tx: &WriteTx<'_>, run: RunId) -> Result<(Kind, RunState)> {
-    tx.maybe(ORIGIN_OF_RUN, named_params! { ":run": run }, |row| Ok((row.get(0)?, row.get(1)?)))?
-        .ok_or_else(|| Error::not_found("run", run))
+fn origin(tx: &ReadTx<'_>, run: RunId) -> Result<(Kind, RunState, ExperimentId, ConfigId)> {
+    tx.maybe(ORIGIN_OF_RUN, named_params! { ":run": run }, |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?
+    .ok_or_else(|| Error::not_found("run", run))
 }
 
 fn program_name() -> String {

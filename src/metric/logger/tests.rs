@@ -270,3 +270,32 @@ fn kill_9_loses_nothing_that_was_put_now() {
     assert!(a.values.iter().zip(1..).all(|(value, i)| *value == f64::from(i)));
     assert_eq!(count(&store, "SELECT count(*) FROM tail"), 0);
 }
+
+#[test]
+fn a_logger_elsewhere_is_given_up_after_minutes_of_silence_and_takes_its_run_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let log = Logger::open(&path, options()).unwrap();
+    let mut store = Store::open(&path, Open::Existing).unwrap();
+    let mut silent_for = |ms: i64| {
+        let sql = "UPDATE process SET host = 'another', seen_at_ms = ?1";
+        store.write(|tx| tx.run(sql, [tx.now_ms - ms])).unwrap();
+    };
+    let is = |state: &str| {
+        let store = crate::metric::open_to_read(&path).unwrap();
+        count(&store, &format!("SELECT count(*) FROM run WHERE state = '{state}'")) == 1
+            && count(&store, &format!("SELECT count(*) FROM experiment WHERE state = '{state}'"))
+                == 1
+    };
+    silent_for(240_000);
+    assert!(is("running"), "it may live, where it cannot be seen from here");
+    silent_for(301_000);
+    assert!(is("failed"));
+    let mut store = Store::open(&path, Open::Existing).unwrap();
+    store.write(|tx| log.place.keep(tx)).unwrap();
+    assert!(is("running"), "it does");
+    assert_eq!(count(&store, "SELECT count(*) FROM held_run"), 1);
+    log.close().unwrap();
+    assert!(is("complete"));
+    assert_eq!(count(&store, "SELECT count(*) FROM held_run"), 0);
+}

@@ -1,6 +1,6 @@
 //! The thread that commits what was logged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ const LOG_PAGES: i64 = 1_000;
 const LOOK: Duration = Duration::from_millis(100);
 /// Between tries when the file cannot be written.
 const RETRY: Duration = Duration::from_millis(500);
+/// Between signs of life.
+const BEAT: Duration = Duration::from_secs(20);
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -30,6 +32,9 @@ pub(super) struct Writer {
     /// How many updates callers committed, to become points with the next commit.
     tail: u64,
     looked_at: Instant,
+    /// What this process says it is still at work on, and when it said so last.
+    held: Option<Place>,
+    kept_at: Instant,
 }
 
 impl Writer {
@@ -43,7 +48,15 @@ impl Writer {
             known_names: 0,
             tail: 0,
             looked_at: Instant::now(),
+            held: None,
+            kept_at: Instant::now(),
         }
+    }
+
+    /// Has this writer give signs of life: that of the process the run ends with, not those of its forked children.
+    pub(super) fn keeping(mut self, place: &Place) -> Writer {
+        self.held = place.is_held().then(|| place.clone());
+        self
     }
 
     /// Works until the logger is closed.
@@ -70,6 +83,7 @@ impl Writer {
             if closing {
                 return;
             }
+            self.keep();
         }
     }
 
@@ -89,6 +103,7 @@ impl Writer {
             }
             front.urgent = false;
             let timeout = match (waiting, until) {
+                (0, _) if self.held.is_some() => BEAT.saturating_sub(self.kept_at.elapsed()),
                 (0, _) => Duration::from_secs(3600),
                 (_, None) => {
                     until = Some(Instant::now() + PAUSE);
@@ -169,11 +184,19 @@ impl Writer {
         true
     }
 
-    fn try_commit(&mut self, part: Part<'_>) -> Result<Appended> {
-        let store = match &mut self.store {
-            Some(store) => store,
-            empty => empty.insert(open_store(&self.path, Open::Existing)?),
+    /// Says that this process is still there. Should that fail, it is said again the next time.
+    fn keep(&mut self) {
+        let Some(place) = self.held.as_ref().filter(|_| self.kept_at.elapsed() >= BEAT) else {
+            return;
         };
+        self.kept_at = Instant::now();
+        if let Ok(store) = store_of(&mut self.store, &self.path) {
+            let _ = store.write(|tx| place.keep(tx));
+        }
+    }
+
+    fn try_commit(&mut self, part: Part<'_>) -> Result<Appended> {
+        let store = store_of(&mut self.store, &self.path)?;
         store.write(|tx| self.appender.append_rows(tx, part))
     }
 
@@ -211,6 +234,13 @@ impl Writer {
             front = shared.wait_for_work(front, until.saturating_duration_since(Instant::now()));
         }
         true
+    }
+}
+
+fn store_of<'a>(store: &'a mut Option<Store>, path: &Path) -> Result<&'a mut Store> {
+    match store {
+        Some(store) => Ok(store),
+        empty => Ok(empty.insert(open_store(path, Open::Existing)?)),
     }
 }
 

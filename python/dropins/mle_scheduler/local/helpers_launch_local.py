@@ -221,7 +221,7 @@ def add_job(
     name: str = "",
 ) -> LocalProcess:
     """Put one job into the queue of a file, with a worker of its own."""
-    db = db if db is not None else mle.open(database_path())
+    db = db if db is not None else mle.open(database_path(), create=True)
     where = in_environment(arguments or {})
     queue = mle.Queue(db, experiment)
     more: Dict[str, Any] = {}
