@@ -73,7 +73,8 @@ class Logger(_mle.Logger):
     run : int, optional
         Go on with this run instead of making one, also when it failed.
     objective : str, dict or list
-        What runs are valued by, such as "loss", "accuracy:max", {"loss": "min"}. The last value counts.
+        What runs are valued by, such as "loss", "accuracy:max", {"loss": "min"}. The last value counts. Of an experiment that is
+        there already it is what that one has.
     purpose, project, tags, config_name
         As lists show them.
     sync : bool
@@ -149,10 +150,23 @@ class Logger(_mle.Logger):
         made._db = None
         made._checkpoints = 0
         _keep(made)
+        if objective and (join or experiment):
+            made._warn_of_others(aims(objective))
         return made
 
     _db: Optional[Database]
     _checkpoints: int
+
+    def _warn_of_others(self, wanted: List[Tuple[str, str]]) -> None:
+        """Say so where the experiment that is joined is valued by something else."""
+        sql = "SELECT o.metric, o.goal FROM objectives o JOIN runs r USING (experiment_id) WHERE r.id = ? ORDER BY o.position"
+        found = self.db.sql(sql, [self.run_id])
+        has = list(zip(found["metric"], found["goal"]))
+        if has != wanted:
+            import warnings
+
+            which = ", ".join(f"{metric}:{goal}" for metric, goal in has) or "nothing"
+            warnings.warn(f"the experiment is there already and is valued by {which}; the objective given here is left out", stacklevel=3)
 
     @property
     def db(self) -> Database:

@@ -467,9 +467,8 @@ class _Loop:
         self.ending = threading.Lock()
         self.at_work: Dict[int, Trial] = {}
         self.given_up = False
-        #: So many threads are at work; set once none is.
-        self.working = 0
-        self.over = threading.Event()
+        #: Set once threads are started, and once none is at work.
+        self.begun, self.over = threading.Event(), threading.Event()
         self.stopper = stopper
         self.takes_trial = stopper is not None or study._has_epochs()
         self.others: Tuple[float, List[Tuple[str, Optional[float], List[float]]]] = (0.0, [])
@@ -493,11 +492,7 @@ class _Loop:
             if self.workers == 1 and not processes:
                 self._work(call)
             else:
-                self.working = self.workers
-                threads = [threading.Thread(target=self._work_beside, args=(call,), daemon=True) for _ in range(self.workers)]
-                for thread in threads:
-                    thread.start()
-                self._wait()
+                self._work_beside(threading.Thread(target=self._work_together, args=(call,), daemon=True))
         finally:
             if pool is not None:
                 for process in list((pool._processes or {}).values()) if self.given_up else []:
@@ -511,15 +506,18 @@ class _Loop:
         if self.error is not None:
             raise self.error
 
-    def _wait(self) -> None:
+    def _work_beside(self, together: threading.Thread) -> None:
+        """Wait for the thread that starts the others and waits for them, while this one hears of Ctrl-C."""
         # Not by `join`: a thread whose join was interrupted counts as over, in Python before 3.13.
         try:
+            together.start()
             self._wait_until_over()
         except KeyboardInterrupt as error:
             self.error = self.error or error
             try:
-                self._say_what_for()
-                self._wait_until_over()
+                if self.begun.wait(1.0):
+                    self._say_what_for()
+                    self._wait_until_over()
             except KeyboardInterrupt:
                 self._give_up()
 
@@ -592,14 +590,20 @@ class _Loop:
                     return trial
             self.study.db.wait(0.05)
 
-    def _work_beside(self, call: Callable[[Trial], Any]) -> None:
+    def _work_together(self, call: Callable[[Trial], Any]) -> None:
+        import threading
+
+        self.begun.set()
         try:
-            self._work(call)
+            threads = [threading.Thread(target=self._work, args=(call,), daemon=True) for _ in range(self.workers)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except BaseException as error:
+            self.error = self.error or error
         finally:
-            with self.ending:
-                self.working -= 1
-                if self.working == 0:
-                    self.over.set()
+            self.over.set()
 
     def _work(self, call: Callable[[Trial], Any]) -> None:
         try:

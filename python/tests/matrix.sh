@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests of logging and files, forks and kills among them, on several interpreters, each with numpy 1, 2 and none:
+# Runs the tests of logging, files and ends, forks, signals and kills among them, on several interpreters, each with numpy 1, 2 and none:
 #   bash python/tests/matrix.sh [WHEEL] [PYTHON …]
 # Without a wheel one is built; without interpreters all from 3.9 on that are found are taken. One line a combination.
 set -uo pipefail
@@ -42,7 +42,8 @@ for python in "${pythons[@]}"; do
         fi
         "$venv/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "$wheel" || exit 2
         said=$(cd "$venv" && PYTHONPATH=$root/python/tests "$venv/bin/python" -m pytest -p lab -p no:cacheprovider -q -x \
-            --rootdir "$root/python" "$root/python/tests/test_logger.py" "$root/python/tests/test_file.py" 2>&1) || bad=1
+            --rootdir "$root/python" "$root/python/tests/test_logger.py" "$root/python/tests/test_file.py" \
+            "$root/python/tests/test_ends.py" 2>&1) || bad=1
         echo "$version $numpy: $(tail -1 <<<"$said")"
         grep -E "^(FAILED|ERROR)" <<<"$said"
     done

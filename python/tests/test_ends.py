@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -212,10 +213,15 @@ def test_a_run_with_one_experiment_of_several_ends_alone():
 def test_loggers_of_one_name_share_an_experiment():
     with mle.Logger("lab.db", experiment="digits", config={"lr": 0.1}, objective="loss") as log:
         log.log(loss=0.5)
-    with mle.Logger("lab.db", experiment="digits", config={"lr": 0.2}) as log:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        log = mle.Logger("lab.db", experiment="digits", config={"lr": 0.2}, objective="loss")
+    with log:
         log.log(loss=0.25)
+    with pytest.warns(UserWarning, match="is valued by loss:min; the objective given here is left out"):
+        mle.Logger("lab.db", experiment="digits", objective="accuracy:max").fail("not this one")
     db = mle.open("lab.db")
-    assert db.experiments()["name"] == ["digits"] and db.runs()["experiment_id"] == [1, 1]
+    assert db.experiments()["name"] == ["digits"] and db.runs()["experiment_id"] == [1, 1, 1]
     assert db.leaderboard("digits")["mean"] == [0.25, 0.5]
     assert db.experiments()["script_name"] is not None
     for missing in (7, "7", db.experiments()["uid"][0][:-1] + "x"):
