@@ -39,4 +39,4 @@ pub mod stream;
 mod tests;
 pub mod tpe;
 mod tree;
-mod write;
+pub(crate) mod write;

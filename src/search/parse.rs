@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::domain::{Domain, ListKind, Numeric, Prior, same};
 use super::space::{Param, suggest};
+use super::write::digits;
 use crate::{Error, Result};
 
 const TYPES: &[&str] = &["real", "integer", "categorical", "ordinal", "boolean", "fixed"];
@@ -179,11 +180,12 @@ fn check_bounds(name: &str, found: &Numeric, low_given: Option<f64>) -> Result<(
     let Numeric { integer, low, high, prior, step, .. } = *found;
     let fail = |why: String| Err(Error::invalid(at(name), why));
     if low > high {
-        return fail(format!("low {low} is above high {high}"));
+        return fail(format!("low {} is above high {}", digits(low), digits(high)));
     }
     if prior.is_log() && low_given.is_some_and(|low| low <= 0.0) {
         return fail(format!(
-            "low {low} has no logarithm: a {} prior needs low above 0",
+            "low {} has no logarithm: a {} prior needs low above 0",
+            digits(low),
             prior.name()
         ));
     }
@@ -200,6 +202,7 @@ fn check_bounds(name: &str, found: &Numeric, low_given: Option<f64>) -> Result<(
     if let Some(step) = step {
         let count = (high - low) / step;
         if step <= 0.0 || !count.is_finite() || count > INTEGER_MAX {
+            let [step, low, high] = [step, low, high].map(digits);
             return fail(format!("step {step} does not lead from {low} to {high}"));
         }
         if integer && high - low >= INTEGER_MAX {

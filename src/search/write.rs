@@ -98,7 +98,7 @@ impl Numeric {
 }
 
 /// Returns a number as a person would write it.
-fn digits(x: f64) -> String {
+pub(crate) fn digits(x: f64) -> String {
     let size = x.abs();
     if size != 0.0 && !(1e-3..1e7).contains(&size) { format!("{x:e}") } else { format!("{x}") }
 }

@@ -241,6 +241,10 @@ fn spaces() {
         ("{a: {type: real, low: 0, high: 1, mean: 0}}", "only goes with the priors"),
         ("{a: {type: integer, mean: 0, std: 1, prior: normal}}", "the key `low` is missing"),
         ("{a: {type: integer, low: 0, high: 99999999999999999}}", "2^53"),
+        (
+            "{a: {type: real, low: 1e-300, high: 1e-300}}",
+            "low must be less than high, not 1e-300 and 1e-300",
+        ),
         ("{a: {type: boolean, choices: [true, 3]}}", "neither true nor false"),
         ("{a: {type: real, low: 0, high: 1, bins: 0}}", "bins: must be at least 1"),
         ("{a: {type: real, low: 0, high: 1, bins: 2.5}}", "bins: must be a whole number"),

@@ -6,6 +6,7 @@
 use super::block::{Block, check_name, place, suggest, whole, wrong};
 use super::document::describe;
 use crate::error::{Error, Result};
+use crate::search::write::digits;
 use serde_json::{Map, Value};
 
 const TYPES: [&str; 6] = ["real", "integer", "categorical", "ordinal", "boolean", "fixed"];
@@ -137,7 +138,7 @@ fn numeric(block: &Block, kind: &str) -> Result<Value> {
         check_bounds(block, low, high, integer)?;
     }
     if let Some(low) = low_x.filter(|low| prior.starts_with("log") && *low <= 0.0) {
-        let why = format!("must be above 0 for the prior `{prior}`, not {low}");
+        let why = format!("must be above 0 for the prior `{prior}`, not {}", digits(low));
         return Err(block.error("low", why));
     }
     out["prior"] = prior.into();
@@ -177,7 +178,10 @@ fn numeric(block: &Block, kind: &str) -> Result<Value> {
 fn check_bounds(block: &Block, low: f64, high: f64, integer: bool) -> Result<()> {
     if low >= high {
         return Err(block
-            .error("", format!("low must be less than high, not {low} and {high}"))
+            .error(
+                "",
+                format!("low must be less than high, not {} and {}", digits(low), digits(high)),
+            )
             .with_hint("for a single value write the value itself"));
     }
     if !(high - low).is_finite() {

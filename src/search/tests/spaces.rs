@@ -102,6 +102,7 @@ fn what_cannot_be_meant_is_refused_by_name() {
         ),
         (json!({"type": "integer", "low": 0.5, "high": 3}), "0.5 is not a whole number"),
         (json!({"type": "integer", "low": 0, "high": 1e300}), "2^53"),
+        (json!({"type": "real", "low": 1e300, "high": 1e-9}), "low 1e300 is above high 1e-9"),
         (json!({"type": "integer", "low": 0, "high": 9007199254740993i64}), "only below 2^53"),
         (json!({"type": "integer", "low": -9007199254740992i64, "high": 0}), "only below 2^53"),
         (
