@@ -169,10 +169,18 @@ FROM artifact a
 LEFT JOIN run r ON r.id = a.run_id;
 
 CREATE VIEW events AS
--- Every change of state, oldest first.
+-- Every change of state. Those of trials that their rows or study_change tell have no `id`.
 SELECT v.id, strftime('%Y-%m-%dT%H:%M:%fZ', v.at_ms / 1000.0, 'unixepoch') AS at, v.what, v.what_id, v.from_state,
        v.to_state, v.who, v.detail
-FROM event v;
+FROM event v
+UNION ALL
+SELECT NULL, strftime('%Y-%m-%dT%H:%M:%fZ', t.asked_at_ms / 1000.0, 'unixepoch'), 'trial', t.id, NULL, 'running', t.asked_by,
+       NULL
+FROM trial t WHERE t.asked_by IS NOT NULL
+UNION ALL
+SELECT NULL, strftime('%Y-%m-%dT%H:%M:%fZ', c.at_ms / 1000.0, 'unixepoch'), 'trial', t.id, c.from_state, c.state, c.who, NULL
+FROM study_change c JOIN trial t ON t.study_id = c.study_id AND t.pending IN (0, 1) AND t.number = c.number
+WHERE c.at_ms IS NOT NULL AND c.from_state IS NOT c.state;
 
 CREATE VIEW notes AS
 SELECT n.id, n.experiment_id, n.text, n.user_name,

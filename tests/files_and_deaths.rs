@@ -184,13 +184,49 @@ fn a_reader_who_may_not_write_leaves_nothing_beside_the_file() {
 #[test]
 fn a_file_of_an_older_release_is_brought_up_to_date_by_whoever_opens_it() {
     let lab = Lab::new();
-    lab.mle(&["run", "--db", "x.db", "--", "true"]).ok();
-    let now = lab.sql("x.db", "PRAGMA user_version");
-    for table in ["held_run", "held_trial", "process", "tail"] {
-        lab.sql("x.db", &format!("DROP TABLE {table}"));
-    }
-    lab.sql("x.db", "PRAGMA user_version = 1");
-    assert!(lab.mle(&["status", "--db", "x.db"]).ok().contains("succeeded"));
+    lab.mle(&["run", "--db", "new.db", "--", "true"]).ok();
+    let now = lab.sql("new.db", "PRAGMA user_version");
+    let id = lab.sql("new.db", "PRAGMA application_id").join("");
+    // A study of two points of the first release, one with a value and one at work.
+    rusqlite::Connection::open(lab.path("x.db"))
+        .and_then(|file| {
+            file.execute_batch("PRAGMA journal_mode = WAL")?;
+            file.execute_batch(include_str!("../migrations/0001_initial.sql"))?;
+            file.execute_batch(&format!(
+                r#"INSERT INTO experiment (uid, name, kind, state, created_at_ms, started_at_ms, changed_at_ms, changed_by)
+                       VALUES ('e', 'old', 'log', 'running', 1000, 1000, 1000, 'me');
+                   INSERT INTO objective VALUES (1, 0, 'loss', 'min', 'last', 'mean');
+                   INSERT INTO study (uid, experiment_id, state, strategy, space, seeds, seed, changed_at_ms, changed_by)
+                       VALUES ('s', 1, 'open', 'tpe', '{{"x":{{"type":"real","low":0,"high":1}}}}', '[0]', 1, 1000, 'me');
+                   INSERT INTO trial (uid, study_id, number, source, params, state, vals, seen, asked_at_ms, ended_at_ms,
+                                      changed_at_ms, changed_by)
+                       VALUES ('a', 1, 0, 'added', '{{"x":0.25}}', 'complete', '[0.5]', 1, 2000, 2000, 2000, 'me'),
+                              ('b', 1, 1, 'added', '{{"x":0.75}}', 'waiting', NULL, 2, 3000, NULL, 3000, 'me');
+                   UPDATE trial SET state = 'running', changed_at_ms = 4000, changed_by = 'you' WHERE number = 1;
+                   PRAGMA application_id = {id}; PRAGMA user_version = 1;"#
+            ))
+        })
+        .expect("a file of the first release");
+    let events =
+        lab.sql("x.db", "SELECT what, what_id, from_state, to_state, who FROM event ORDER BY id");
+    assert_eq!(events.len(), 5, "{events:?}");
+    assert!(lab.mle(&["study", "show", "old", "--db", "x.db"]).ok().contains("tpe"));
     assert_eq!(lab.sql("x.db", "PRAGMA user_version"), now);
-    assert_eq!(lab.sql("x.db", "SELECT count(*) FROM tail"), ["0"]);
+    let kept = "SELECT what, what_id, from_state, to_state, who FROM events ORDER BY id";
+    assert_eq!(lab.sql("x.db", kept), events);
+    // It goes on where it was, and each change of state is told once.
+    lab.mle(&["tell", "old", "1", "loss=0.1", "--db", "x.db"]).ok();
+    let asked = lab.mle(&["ask", "old", "--json", "--db", "x.db"]).ok();
+    assert!(asked.contains("\"number\":2") || asked.contains("\"number\": 2"), "{asked}");
+    lab.mle(&["tell", "old", "2", "--failed", "--db", "x.db"]).ok();
+    let since = "SELECT what_id, from_state, to_state FROM events WHERE what = 'trial' AND id IS NULL ORDER BY at, to_state DESC";
+    assert_eq!(lab.sql("x.db", since), ["2|running|complete", "3||running", "3|running|failed"]);
+    assert!(lab.mle(&["study", "replay", "old", "--db", "x.db"]).ok().contains("identical"));
+    let twice =
+        "INSERT INTO trial (uid, study_id, number, params, state, asked_at_ms, changed_at_ms)
+                 VALUES ('c', 1, 2, '{}', 'waiting', 1, 1)";
+    let refused = rusqlite::Connection::open(lab.path("x.db"))
+        .and_then(|file| file.execute(twice, []))
+        .expect_err("one trial of a number");
+    assert!(refused.to_string().contains("has a trial of this number"), "{refused}");
 }

@@ -18,7 +18,7 @@ use super::tree::{Axis, Tree};
 use crate::{Error, Result};
 
 /// Points in a row that may break the constraints before we give up.
-const BROKEN_MAX: u128 = 10_000_000;
+const BROKEN_MAX: u32 = 10_000_000;
 
 /// Grid search.
 pub struct Grid {
@@ -73,16 +73,32 @@ impl Grid {
 
     /// Returns the next point at or after a place in the order, with the place after it.
     fn next_point(&mut self, from: u128) -> Result<Option<(Map<String, Value>, u128)>> {
-        for place in from..self.size {
-            if place - from >= BROKEN_MAX {
+        let (mut place, mut broken) = (from, 0);
+        while place < self.size {
+            let point = self.tree.point(place * self.stride % self.size, &self.space);
+            let Some((_, expression)) = self.space.broken_constraint(&point)? else {
+                place += 1;
+                if self.seen.foreign.is_empty()
+                    || !self.seen.foreign.contains(&self.space.key(&point))
+                {
+                    return Ok(Some((point, place)));
+                }
+                continue;
+            };
+            broken += 1;
+            if broken == BROKEN_MAX {
                 return Err(all_broken(&format!("{BROKEN_MAX} points of the grid in a row")));
             }
-            let point = self.tree.point(place * self.stride % self.size, &self.space);
-            let new = self.seen.foreign.is_empty()
-                || !self.seen.foreign.contains(&self.space.key(&point));
-            if new && self.space.allows(&point)? {
-                return Ok(Some((point, place + 1)));
-            }
+            place += if self.stride == 1 {
+                // Those that differ only in parameters the constraint does not speak of break it too.
+                let names = expression.names();
+                let params = self.space.params();
+                let speaks_of = |param: usize| names.contains(&params[param].name);
+                let places = self.tree.places_to(speaks_of);
+                self.tree.alike(place, places)
+            } else {
+                1
+            };
         }
         Ok(None)
     }

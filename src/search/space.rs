@@ -249,9 +249,17 @@ impl Space {
     }
 
     fn broken(&self, point: &Map<String, Value>) -> Result<Option<&str>> {
-        for (text, expression) in &self.constraints {
-            if !expression.holds(point)? {
-                return Ok(Some(text));
+        Ok(self.broken_constraint(point)?.map(|(text, _)| text.as_str()))
+    }
+
+    /// Returns the first constraint that a point breaks.
+    pub(crate) fn broken_constraint(
+        &self,
+        point: &Map<String, Value>,
+    ) -> Result<Option<&(String, Expression)>> {
+        for constraint in &self.constraints {
+            if !constraint.1.holds(point)? {
+                return Ok(Some(constraint));
             }
         }
         Ok(None)

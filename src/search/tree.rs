@@ -127,6 +127,26 @@ impl Tree {
         space.assemble(values)
     }
 
+    /// Returns how many points from number `index` on have the same values of the first `places` parameters in order, or
+    /// lack the same of them.
+    pub(crate) fn alike(&mut self, index: u128, places: usize) -> u128 {
+        let mut rest = index;
+        let mut classes: Vec<Class> = Vec::with_capacity(self.nodes.len());
+        for place in 0..places {
+            let class = match self.active(place, &classes) {
+                true => self.descend(place, &mut classes, &mut rest).1,
+                false => INACTIVE,
+            };
+            classes.push(class);
+        }
+        self.count(places, &mut classes).map_or(1, |count| count - rest)
+    }
+
+    /// Returns how many of the parameters in order come up to the last of these.
+    pub(crate) fn places_to(&self, params: impl Fn(usize) -> bool) -> usize {
+        self.nodes.iter().rposition(|node| params(node.param)).map_or(0, |place| place + 1)
+    }
+
     /// Finds the value of the node at `place` that holds point `rest`, and takes off the points before it.
     fn descend(&mut self, place: usize, classes: &mut Vec<Class>, rest: &mut u128) -> (u64, Class) {
         let (length, named) = (self.nodes[place].axis.len(), self.nodes[place].named.clone());

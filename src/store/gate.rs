@@ -57,6 +57,8 @@ pub(super) fn on_busy(tries: i32) -> bool {
 #[derive(Debug)]
 pub(super) struct Gate {
     file: File,
+    /// Device and inode, which an open file keeps.
+    place: Option<(u64, u64)>,
     door: Mutex<Door>,
     free: Condvar,
 }
@@ -64,13 +66,22 @@ pub(super) struct Gate {
 #[derive(Debug, Default)]
 struct Door {
     taken: bool,
+    /// Threads that wait for it: to wake none is a call of the kernel as well.
+    waiting: usize,
     /// When this process last came out of the line.
     turn: Option<Instant>,
 }
 
 impl Gate {
     pub(super) fn new(file: File) -> Gate {
-        Gate { file, door: Mutex::default(), free: Condvar::new() }
+        use std::os::unix::fs::MetadataExt;
+        let place = file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        Gate { file, place, door: Mutex::default(), free: Condvar::new() }
+    }
+
+    /// Returns device and inode of the file.
+    pub(super) fn place(&self) -> Option<(u64, u64)> {
+        self.place
     }
 
     pub(super) fn file(&self) -> &File {
@@ -93,12 +104,17 @@ impl Turn<'_> {
     pub(super) fn wait(gate: Option<&Gate>) -> Turn<'_> {
         let without = Turn { gate: None, has_kernel_lock: false };
         let Some(gate) = gate else { return without };
-        let (mut door, _) = gate
-            .free
-            .wait_timeout_while(gate.door(), PATIENCE, |door| door.taken)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut door = gate.door();
         if door.taken {
-            return without;
+            door.waiting += 1;
+            (door, _) = gate
+                .free
+                .wait_timeout_while(door, PATIENCE, |door| door.taken)
+                .unwrap_or_else(PoisonError::into_inner);
+            door.waiting -= 1;
+            if door.taken {
+                return without;
+            }
         }
         door.taken = true;
         let in_slice = door.turn.is_some_and(|turn| turn.elapsed() < SLICE);
@@ -123,8 +139,11 @@ impl Drop for Turn<'_> {
         if self.has_kernel_lock {
             set(&gate.file, LOCK_BYTE, libc::F_UNLCK, false);
         }
-        gate.door().taken = false;
-        gate.free.notify_one();
+        let mut door = gate.door();
+        door.taken = false;
+        if door.waiting > 0 {
+            gate.free.notify_one();
+        }
     }
 }
 

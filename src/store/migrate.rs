@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_initial.sql"),
     include_str!("../../migrations/0002_add_tail.sql"),
+    include_str!("../../migrations/0003_fewer_pages_a_trial.sql"),
     include_str!("../../migrations/0004_add_process.sql"),
 ];
 

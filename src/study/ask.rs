@@ -48,8 +48,8 @@ pub enum Told {
 /// # Errors
 /// As of [`ask`].
 pub fn prepare(tx: &ReadTx<'_>, memory: &mut Memory, study: StudyId) -> Result<()> {
-    let is_asked = stand(tx, study)?.state == "open" && points_to_try(tx, study, 1)?.is_empty();
-    if is_asked { memory.prepare(tx, study) } else { Ok(()) }
+    let now = stand(tx, study)?;
+    if now.state == "open" && !now.has_points { memory.prepare(tx, study) } else { Ok(()) }
 }
 
 /// Asks a study for up to `n` trials and writes them down as at work; nobody else is told.
@@ -71,9 +71,11 @@ pub fn ask(
     if now.state == "paused" {
         return Err(conflict(study, "is paused: it asks for nothing"));
     }
-    for (trial, _, wanted) in points_to_try(tx, study, n)? {
-        tx.run(HAND_OUT, named_params! { ":trial": trial, ":now_ms": tx.now_ms, ":who": who })?;
-        answer.trials.push(wanted);
+    if now.has_points {
+        for (trial, _, wanted) in points_to_try(tx, study, n)? {
+            tx.run(HAND_OUT, named_params! { ":trial": trial, ":now_ms": tx.now_ms, ":who": who })?;
+            answer.trials.push(wanted);
+        }
     }
     if answer.trials.len() as u64 == n {
         return Ok(answer);

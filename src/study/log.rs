@@ -77,23 +77,25 @@ pub(super) fn read(tx: &ReadTx<'_>, study: StudyId, number: u64, seq: i64) -> Re
         });
         Ok(())
     })?;
+    // Two runs of ascending numbers.
+    log.rows.sort_by_key(|row| row.number);
     tx.each(CHANGES_SINCE, named_params! { ":study": study, ":seq": seq }, |row| {
-        let what = match row.get::<_, Option<String>>("setup")? {
+        let what = match row.get::<_, Option<String>>(6)? {
             Some(setup) => What::Setup(setup),
             None => {
-                let reached = row.get::<_, Option<i64>>("reached")?.unwrap_or(0);
-                let mut curve = numbers(row.get_ref("curve")?.as_str_or_null()?.unwrap_or("[]"));
+                let reached = row.get::<_, Option<i64>>(5)?.unwrap_or(0);
+                let mut curve = numbers(row.get_ref(7)?.as_str_or_null()?.unwrap_or("[]"));
                 curve.truncate(usize::try_from(reached).unwrap_or(0));
                 What::Trial {
-                    number: row.get::<_, i64>("number")?.unsigned_abs(),
-                    state: row.get("state")?,
-                    values: numbers(row.get_ref("vals")?.as_str_or_null()?.unwrap_or("[]")),
-                    epochs: row.get::<_, Option<i64>>("epochs")?.map(i64::unsigned_abs),
+                    number: row.get::<_, i64>(1)?.unsigned_abs(),
+                    state: row.get(2)?,
+                    values: numbers(row.get_ref(3)?.as_str_or_null()?.unwrap_or("[]")),
+                    epochs: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
                     curve,
                 }
             }
         };
-        log.changes.push(Change { seq: row.get("seq")?, what });
+        log.changes.push(Change { seq: row.get(0)?, what });
         Ok(())
     })?;
     log.first_epochs();

@@ -72,6 +72,8 @@ struct Stand {
     experiment: ExperimentId,
     /// Nobody but its users asks and tells.
     by_hand: bool,
+    /// There are points to try that nobody has taken yet.
+    has_points: bool,
 }
 
 fn stand(tx: &ReadTx<'_>, study: StudyId) -> Result<Stand> {
@@ -80,6 +82,7 @@ fn stand(tx: &ReadTx<'_>, study: StudyId) -> Result<Stand> {
             state: row.get(0)?,
             experiment: row.get(1)?,
             by_hand: row.get_ref(2)?.as_str()? == "log",
+            has_points: row.get(3)?,
         })
     })?
     .ok_or_else(|| Error::not_found("study", study))

@@ -176,7 +176,7 @@ pub fn legs(tx: &ReadTx<'_>, study: StudyId, number: u64) -> Result<Legs> {
 /// # Errors
 /// [`Error::Sqlite`].
 pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
-    tx.all(TRIALS_OF_STUDY, named_params! { ":study": study }, |row| {
+    let mut trials = tx.all(TRIALS_OF_STUDY, named_params! { ":study": study }, |row| {
         let word: String = row.get(3)?;
         let values: Option<String> = row.get(4)?;
         let curve = row.get_ref(6)?.as_str_or_null()?.map(numbers).unwrap_or_default();
@@ -203,5 +203,7 @@ pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
             ended_at_ms: row.get(8)?,
             extra: serde_json::from_str(&extra).unwrap_or_default(),
         })
-    })
+    })?;
+    trials.sort_by_key(|trial| trial.number);
+    Ok(trials)
 }

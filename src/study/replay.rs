@@ -210,7 +210,9 @@ fn step(log: &Log, search: &mut Option<Search>, change: &Change) -> Result<()> {
 fn resumed(search: &Search, change: &Change) -> Option<Wanted> {
     let What::Trial { number, state, epochs, .. } = &change.what else { return None };
     let past: &Past = search.past(*number)?;
-    let further = state == "waiting" && past.state != PastState::Pending && *epochs > past.epochs;
+    let further = matches!(state.as_str(), "waiting" | "running")
+        && past.state != PastState::Pending
+        && *epochs > past.epochs;
     further.then(|| Wanted {
         number: *number,
         params: past.params.clone(),

@@ -93,6 +93,41 @@ fn grid_runs_as_the_peer_does() {
 }
 
 #[test]
+fn a_grid_leaves_out_at_once_what_differs_in_nothing_the_constraint_speaks_of() {
+    let wide = json!({"type": "integer", "low": 1, "high": 100_000});
+    let space = json!({"a": {"type": "integer", "low": 1, "high": 3}, "b": wide, "c": wide});
+    let space = Space::parse(&space).unwrap();
+    let space = space.with_constraints(vec!["a > 1 and b % 2 == 0".into()]).unwrap();
+    let history = run(&mut *make("grid", &space, 0), 100_001, |_| 0.0);
+    let at = |n: usize| Value::Object(history[n].params.clone());
+    assert_eq!(at(0), json!({"a": 2, "b": 2, "c": 1}));
+    assert_eq!(at(100_000), json!({"a": 2, "b": 4, "c": 1}));
+    // Those it proposes are those that looking at each one finds.
+    for constraint in ["a != 2", "b > 1", "c == 2 or a == 3", "d != 1", "a + d < 4"] {
+        let space = Space::parse(&json!({
+            "a": [1, 2, 3],
+            "b": {"type": "integer", "low": 1, "high": 2, "when": {"a": [2, 3]}},
+            "c": {"type": "integer", "low": 1, "high": 3, "when": {"b": 2}},
+            "d": [1, 2]
+        }));
+        let space = space.unwrap().with_constraints(vec![constraint.into()]).unwrap();
+        let mut tree = space.tree().unwrap();
+        let mut all: Vec<_> = (0..tree.size().unwrap())
+            .map(|index| tree.point(index, &space))
+            .filter(|point| space.allows(point).unwrap())
+            .collect();
+        let history = run(&mut *make("grid", &space, 0), 100, |_| 0.0);
+        let mut points: Vec<_> = history.iter().map(|past| past.params.clone()).collect();
+        let by_text = |a: &Map<String, Value>, b: &Map<String, Value>| {
+            Value::Object(a.clone()).to_string().cmp(&Value::Object(b.clone()).to_string())
+        };
+        all.sort_by(by_text);
+        points.sort_by(by_text);
+        assert_eq!(points, all, "{constraint}");
+    }
+}
+
+#[test]
 fn bins_follow_the_prior() {
     let values = |entry: Value| {
         let space = Space::parse(&json!({"x": entry})).unwrap();
