@@ -96,20 +96,27 @@ def test_the_handler_of_a_script_is_called_and_decides():
     child.communicate()
 
 
+HANDLERS = """
+import signal
+import mle
+
+mine = lambda *_: None
+signal.signal(signal.SIGHUP, mine)
+with mle.Logger("lab.db") as one:
+    two = mle.Logger("lab.db")
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    one.close()
+    assert signal.getsignal(signal.SIGHUP) is not mine, "another one is open"
+    two.close()
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and signal.getsignal(signal.SIGHUP) is mine
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+
+
 def test_a_closed_logger_leaves_no_handler_behind():
-    mine = lambda *_: None  # noqa: E731
-    before = signal.signal(signal.SIGHUP, mine)
-    try:
-        with mle.Logger("lab.db") as one:
-            two = mle.Logger("lab.db")
-            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-            one.close()
-            assert signal.getsignal(signal.SIGHUP) is not mine, "another one is open"
-            two.close()
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and signal.getsignal(signal.SIGHUP) is mine
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    # In a process of its own: others of this one may have a logger open.
+    done = subprocess.run([sys.executable, "-c", HANDLERS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_handler_that_goes_on_lets_the_script_end_its_run():
