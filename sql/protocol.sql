@@ -284,8 +284,9 @@ SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = :name;
 SELECT name FROM sqlite_schema WHERE type = 'view' AND name GLOB 'wide_[0-9]*' ORDER BY rowid;
 
 -- name: keep_process
+-- Its row is written anew every 10 s at most.
 INSERT INTO process (host, pid, process_start, seen_at_ms) VALUES (:host, :pid, :process_start, :now_ms)
-ON CONFLICT DO UPDATE SET seen_at_ms = excluded.seen_at_ms;
+ON CONFLICT DO UPDATE SET seen_at_ms = excluded.seen_at_ms WHERE excluded.seen_at_ms >= seen_at_ms + 10000;
 
 -- name: process_by_start
 SELECT id FROM process WHERE host = :host AND pid = :pid AND process_start = :process_start;
