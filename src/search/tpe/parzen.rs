@@ -20,6 +20,11 @@ const AT_WORK: f64 = 0.25;
 /// Bandwidths are multiplied with a number between this and 1, even in the logarithm and drawn anew for each ask: some
 /// proposals look about, others refine.
 const SCALE_MIN: f64 = 0.05;
+/// Many workers have few rounds, in each of which nobody knows what the others of it found: after this many they refine
+/// more finely, the more of them there are.
+const ROUNDS_LATE: std::ops::Range<f64> = 20.0..30.0;
+/// How much more finely: a power of their number, reached at the end of the range.
+const FINER: f64 = 0.25;
 /// Rounds of candidates, all of them known or forbidden, before the caller has to do without.
 const ROUNDS_MAX: u64 = 4;
 /// The stream of the bandwidths; those below are the rounds.
@@ -59,7 +64,7 @@ impl Parzen {
         let bad_weights: Vec<f64> = bad_weights.chain([1.0]).collect();
         let good_weights: Vec<f64> = good.iter().map(|(_, weight)| *weight).chain([1.0]).collect();
         let draw = unit(&mut stream(self.seed, number, Purpose::Model, SCALE_ATTEMPT));
-        let scale = SCALE_MIN.powf(draw);
+        let scale = self.scale_min().powf(draw);
         let mixture = |trials: &mut dyn Iterator<Item = usize>, weights: &[f64]| {
             let rows: Vec<&[f64]> = trials.map(|at| self.record.place(at)).collect();
             Mixture::new(self.frame.axes(), &rows, weights, scale)
@@ -72,6 +77,15 @@ impl Parzen {
             }
         }
         Ok(None)
+    }
+
+    /// Returns the least that bandwidths are multiplied with.
+    fn scale_min(&self) -> f64 {
+        let ended = self.record.ended();
+        let workers = (1 + self.record.len() - ended) as f64;
+        let late =
+            (ended as f64 / workers - ROUNDS_LATE.start) / (ROUNDS_LATE.end - ROUNDS_LATE.start);
+        SCALE_MIN * workers.powf(-FINER * late.clamp(0.0, 1.0))
     }
 
     /// Returns the newest trials that are not good.
