@@ -24,7 +24,7 @@ const SCALE_MIN: f64 = 0.05;
 /// more finely, the more of them there are.
 const ROUNDS_LATE: std::ops::Range<f64> = 20.0..30.0;
 /// How much more finely: a power of their number, reached at the end of the range.
-const FINER: f64 = 0.25;
+const FINER: f64 = 0.5;
 /// Rounds of candidates, all of them known or forbidden, before the caller has to do without.
 const ROUNDS_MAX: u64 = 4;
 /// The stream of the bandwidths; those below are the rounds.
