@@ -10,7 +10,7 @@ from ._errors import ConflictError, FailedError, InvalidError, NotFoundError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+    from typing import Any, BinaryIO, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
     from ._db import Database
     from ._logger import Logger
@@ -23,6 +23,8 @@ PLAIN = ("metrics", "progress", "log", "history", "monitor")
 #: Columns that tell when, not what.
 TIMES = ("time", "timestamp", "wall_time", "date", "datetime")
 _PIECE = 1 << 22
+#: How much of each end of what a file held tells whether it still does.
+_END = 1 << 16
 
 
 class AutoLog:
@@ -45,7 +47,11 @@ class AutoLog:
         self._turn = threading.Lock()
         if not existing:
             for path in self._find():
-                self._files[path] = self._open(path, os.path.getsize(path))
+                try:
+                    self._files[path] = self._open(path, note=True)
+                except OSError:
+                    # Gone again, or not ours to read: looked at as a new one should it come.
+                    continue
         self._thread = threading.Thread(target=self._watch, name="mle-autolog", daemon=True)
         self._thread.start()
 
@@ -74,7 +80,7 @@ class AutoLog:
         with self._turn:
             before = self.points
             for path in self._find():
-                file = self._files.get(path) or self._files.setdefault(path, self._open(path, 0))
+                file = self._files.get(path) or self._files.setdefault(path, self._open(path))
                 try:
                     for step, values in file.read(last):
                         self.log.log(values, step)
@@ -107,15 +113,15 @@ class AutoLog:
             found += [os.path.join(folder, name) for name in sorted(files) if _kind(name)]
         return found
 
-    def _open(self, path: str, start: int) -> Union[_Events, _Csv]:
+    def _open(self, path: str, note: bool = False) -> Union[_Events, _Csv]:
         place = "" if path == self.folder else os.path.relpath(path, self.folder)
         if _kind(path) == "csv":
             stem = os.path.splitext(place)[0]
             folder, name = os.path.split(stem)
             prefix = folder if name in PLAIN else stem
-            return _Csv(path, f"{prefix}/" if prefix else "", start)
+            return _Csv(path, f"{prefix}/" if prefix else "", note)
         folder = os.path.dirname(place)
-        return _Events(path, f"{folder}/" if folder else "", start)
+        return _Events(path, f"{folder}/" if folder else "", note)
 
 
 def _kind(path: str) -> Optional[str]:
@@ -125,57 +131,121 @@ def _kind(path: str) -> Optional[str]:
     return "csv" if name.endswith(".csv") else None
 
 
-class _Events:
-    """An event file, read as it grows."""
+class _File:
+    """A file, read as it grows, and from its beginning when it was written anew."""
 
-    def __init__(self, path: str, prefix: str, start: int) -> None:
-        self.path, self.prefix, self.at = path, prefix, start
+    def __init__(self, path: str, prefix: str, note: bool) -> None:
+        self.path, self.prefix = path, prefix
+        #: How far it was read, and what was there before it was watched, which is not to be taken.
+        self.at = self.start = 0
+        #: A digest of what it held up to a place: as long as that stays, what comes after it was appended.
+        self._held, self._digest = 0, b""
+        self._seen: Optional[Tuple[int, int]] = None
+        #: When it was last written before it was watched, until it is seen to be written again.
+        self._noted: Optional[int] = None
+        self._waited = False
+        if note:
+            with open(path, "rb") as file:
+                state = os.fstat(file.fileno())
+                self.start, self._noted = state.st_size, state.st_mtime_ns
+                self._hold(file, self.start)
 
     def read(self, last: bool) -> Iterable[Tuple[Optional[int], Dict[str, float]]]:
         with open(self.path, "rb") as file:
-            file.seek(self.at)
-            rest = b""
-            while True:
-                piece = file.read(_PIECE)
-                found, used = _mle.event_scalars(rest + piece)
-                self.at += used
-                at: Optional[int] = None
-                values: Dict[str, float] = {}
-                for _, step, tag, value in found:
-                    # What belongs to one step is one update.
-                    if values and (step != at or self.prefix + tag in values):
-                        yield at, values
-                        values = {}
-                    at = step
-                    values[self.prefix + tag] = value
-                if values:
-                    yield at, values
-                rest = (rest + piece)[used:]
-                if len(piece) < _PIECE:
+            state = os.fstat(file.fileno())
+            seen = (state.st_size, state.st_mtime_ns)
+            if seen == self._seen and not last:
+                return
+            if self._noted is not None and state.st_size == self._held and state.st_mtime_ns != self._noted:
+                # Written again to the same size, or caught between the time and the size of one write: the next look tells.
+                if not (last or self._waited):
+                    self._waited = True
                     return
+                self._begin()
+            elif state.st_size < self._held or self._sample(file, self._held) != self._digest:
+                self._begin()
+            self._seen = seen
+            if state.st_mtime_ns != self._noted:
+                self._noted = None
+            file.seek(self.at)
+            yield from self._take(file, last)
+
+    def _take(self, file: BinaryIO, last: bool) -> Iterable[Tuple[Optional[int], Dict[str, float]]]:
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        self.at = self.start = self._held = 0
+        self._digest = b""
+        self._noted = None
+
+    def _hold(self, file: BinaryIO, size: int) -> None:
+        self._held, self._digest = size, self._sample(file, size)
+
+    def _sample(self, file: BinaryIO, size: int) -> bytes:
+        """Return a digest of the first `size` bytes: of the ends of them, for files may be large."""
+        import hashlib
+
+        if not size:
+            return b""
+        place = file.tell()
+        file.seek(0)
+        digest = hashlib.sha256(file.read(min(size, _END)))
+        file.seek(max(size - _END, 0))
+        digest.update(file.read(min(size, _END)))
+        file.seek(place)
+        return digest.digest()
 
 
-class _Csv:
-    """A table with a head, read as it grows."""
+class _Events(_File):
+    """An event file."""
 
-    def __init__(self, path: str, prefix: str, start: int) -> None:
-        self.path, self.prefix, self.at = path, prefix, 0
+    def __init__(self, path: str, prefix: str, note: bool) -> None:
+        super().__init__(path, prefix, note)
+        self.at = self.start
+
+    def _take(self, file: BinaryIO, last: bool) -> Iterable[Tuple[Optional[int], Dict[str, float]]]:
+        rest = b""
+        while True:
+            piece = file.read(_PIECE)
+            found, used = _mle.event_scalars(rest + piece)
+            self.at += used
+            self._hold(file, self.at)
+            at: Optional[int] = None
+            values: Dict[str, float] = {}
+            for _, step, tag, value in found:
+                # What belongs to one step is one update.
+                if values and (step != at or self.prefix + tag in values):
+                    yield at, values
+                    values = {}
+                at = step
+                values[self.prefix + tag] = value
+            if values:
+                yield at, values
+            rest = (rest + piece)[used:]
+            if len(piece) < _PIECE:
+                return
+
+
+class _Csv(_File):
+    """A table with a head."""
+
+    def __init__(self, path: str, prefix: str, note: bool) -> None:
+        super().__init__(path, prefix, note)
         self.head: Optional[List[str]] = None
         self.step: Optional[int] = None
         self.row = 0
-        self.start = start
 
-    def read(self, last: bool) -> Iterable[Tuple[Optional[int], Dict[str, float]]]:
+    def _begin(self) -> None:
+        super()._begin()
+        self.head, self.row = None, 0
+
+    def _take(self, file: BinaryIO, last: bool) -> Iterable[Tuple[Optional[int], Dict[str, float]]]:
         import csv
 
-        if os.path.getsize(self.path) < self.at:
-            # Written anew.
-            self.head, self.at, self.row = None, 0, 0
-        with open(self.path, "rb") as file:
-            file.seek(self.at)
-            data = file.read()
+        data = file.read()
         end = len(data) if last else data.rfind(b"\n") + 1
         self.at += end
+        self._hold(file, max(self.at, self.start))
         # What was there before is read for its head and its count of rows alone.
         old = data.rfind(b"\n", 0, min(self.start, end)) + 1
         self.start = 0
@@ -241,7 +311,7 @@ def autolog(
     every : float
         How often it looks [s].
     existing : bool
-        Also take what is there before.
+        Also take what is there before. A file that is written anew meanwhile is taken from its beginning in any case.
 
     Returns
     -------

@@ -48,6 +48,62 @@ def test_what_was_there_is_left_out_unless_asked_for():
     assert points("loss", "all.db") == [(0, 1.0), (1, 2.0), (2, 3.0)]
 
 
+def csv(loss, n, mode="w"):
+    with open("log.csv", mode) as file:
+        file.write(("" if mode == "a" else "loss\n") + "".join(f"{loss + x:.3f}\n" for x in range(n)))
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_a_file_written_anew_is_read_from_its_beginning(n):
+    csv(1.0, 5)
+    os.utime("log.csv", (1e9, 1e9))
+    with mle.autolog("log.csv", db="lab.db", every=60) as watched:
+        assert watched.look() == 0
+        csv(2.0, n)
+    assert points("loss") == [(x, 2.0 + x) for x in range(n)]
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_the_same_rows_written_again_are_this_run_s(looks):
+    csv(1.0, 5)
+    os.utime("log.csv", (1e9, 1e9))
+    with mle.autolog("log.csv", db="lab.db", every=60) as watched:
+        csv(1.0, 5)
+        for _ in range(looks):
+            watched.look()
+        csv(6.0, 1, "a")
+    assert watched.points == (1 if looks < 2 else 6), "what begins as it was counts as gone on with, unless it was seen whole"
+    with mle.autolog("log.csv", db="again.db", every=60) as watched:
+        os.utime("log.csv", (2e9, 2e9))
+    assert watched.points == 6
+
+
+def test_a_history_that_is_written_anew_each_epoch_is_taken_once():
+    with mle.autolog("log.csv", db="lab.db", every=60) as watched:
+        for epoch in range(1, 5):
+            csv(1.0, epoch)
+            assert watched.look() == 1
+        csv(3.0, 4)
+        assert watched.look() == 4, "other numbers"
+
+
+def test_events_written_anew_are_read_from_their_beginning():
+    name = "events.out.tfevents.1.host"
+
+    def write(first, n, mode="wb"):
+        with open(name, mode) as file:
+            file.write(_mle.event_head(1.0) + _mle.event_records("loss", *series(n, first), 1.0))
+
+    write(0, 5)
+    with mle.autolog(".", db="lab.db", every=60) as watched:
+        write(100, 9)
+        assert watched.look() == 9
+    assert [step for step, _ in points("loss")] == list(range(100, 109))
+    with mle.autolog(".", db="again.db", every=60) as watched:
+        write(7, 2, "ab")
+    assert [step for step, _ in points("loss", "again.db")] == [7, 8]
+
+
 def test_the_watching_needs_no_call():
     db = mle.open("lab.db", create=True)
     with mle.autolog("later", mle.Logger(db), every=0.01) as watched:
