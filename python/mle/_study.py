@@ -6,13 +6,14 @@ import sys
 import warnings
 
 from ._db import as_database
-from ._errors import Error, InvalidError, NotFoundError, Pruned
+from ._errors import Error, FailedError, InvalidError, NotFoundError, Pruned
 from ._logger import aims
 from ._strategy import Exhausted, Stopper, Trial, Waiting, as_space, as_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from concurrent.futures import ProcessPoolExecutor
     from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
     from ._chart import Chart
@@ -377,7 +378,9 @@ class Study:
         workers : int
             How many at once.
         processes : bool
-            Processes instead of threads; `function` must be importable then: no lambda, nothing made inside a function.
+            Processes instead of threads; `function` must be importable then: no lambda, nothing made inside a function. A
+            trial whose process dies is tried again once, as are those that were at work beside it; when it dies again the
+            trial failed.
         stopper : Stopper or str, optional
             The rule that stops trials whose reports hold no promise, such as "median". Not with processes.
         on_error : str
@@ -388,6 +391,8 @@ class Study:
         ------
         InvalidError
             When nothing would end it.
+        FailedError
+            When the process of a trial died twice, and `on_error` is "raise".
 
         Notes
         -----
@@ -477,17 +482,12 @@ class _Loop:
         import threading
 
         call: Callable[[Trial], Any] = self._call
-        pool: Any = None
+        pool: Optional[_Processes] = None
         if processes:
-            import concurrent.futures
-
-            from ._logger import watch_children
-
-            # Ctrl-C reaches all processes of a terminal: what it means is decided here.
-            pool = concurrent.futures.ProcessPoolExecutor(self.workers, initializer=_ignore_interrupts)
-            watch_children()
             function, takes_trial = self.function, self.takes_trial
-            call = lambda trial: pool.submit(_in_process, function, trial, takes_trial).result()  # noqa: E731
+            pool = _Processes(self.workers)
+            processes_of = pool
+            call = lambda trial: processes_of.call(trial, function, takes_trial)  # noqa: E731
         try:
             if self.workers == 1 and not processes:
                 self._work(call)
@@ -495,9 +495,7 @@ class _Loop:
                 self._work_beside(threading.Thread(target=self._work_together, args=(call,), daemon=True))
         finally:
             if pool is not None:
-                for process in list((pool._processes or {}).values()) if self.given_up else []:
-                    process.terminate()
-                pool.shutdown(wait=not self.given_up)
+                pool.close(at_once=self.given_up)
             try:
                 self.study.db.native.leave()
             except Error:
@@ -638,14 +636,127 @@ class _Loop:
             self._end(trial, values, curve=curve)
 
 
+class _Processes:
+    """Processes that trials run in; those that die are replaced."""
+
+    def __init__(self, workers: int) -> None:
+        import threading
+
+        from ._logger import watch_children
+
+        self.workers = workers
+        self.lock = threading.Lock()
+        self.pools: List[ProcessPoolExecutor] = []
+        self.closed = False
+        self.pool = self._make(workers)
+        watch_children()
+
+    def _make(self, workers: int) -> ProcessPoolExecutor:
+        import concurrent.futures
+
+        # Ctrl-C reaches all processes of a terminal: what it means is decided here.
+        made = concurrent.futures.ProcessPoolExecutor(workers, initializer=_begin_process)
+        self.pools.append(made)
+        return made
+
+    def call(self, trial: Trial, function: Any, takes_trial: bool) -> Any:
+        """Run a trial. When a process of the pool dies all that is at work there is lost: each is tried again alone, once.
+
+        Raises
+        ------
+        FailedError
+            When its process died then too.
+        """
+        from concurrent.futures.process import BrokenProcessPool
+
+        while True:
+            pool = self.pool
+            try:
+                future = pool.submit(_in_process, function, trial, takes_trial)
+            except BrokenProcessPool:
+                # It was broken by another trial, before this one began.
+                self._replace(pool, trial)
+                continue
+            try:
+                return future.result()
+            except BrokenProcessPool:
+                # Else the function's own.
+                if not getattr(pool, "_broken", True):
+                    raise
+            self._replace(pool, trial)
+            break
+        with self.lock:
+            self._check_open(trial)
+            alone = self._make(1)
+        try:
+            return alone.submit(_in_process, function, trial, takes_trial).result()
+        except BrokenProcessPool:
+            if not getattr(alone, "_broken", True):
+                raise
+            raise self._died(trial) from None
+        finally:
+            alone.shutdown(wait=False)
+
+    def _replace(self, pool: ProcessPoolExecutor, trial: Trial) -> None:
+        with self.lock:
+            self._check_open(trial)
+            if self.pool is pool:
+                pool.shutdown(wait=False)
+                self.pools.remove(pool)
+                self.pool = self._make(self.workers)
+
+    def _check_open(self, trial: Trial) -> None:
+        if self.closed:
+            raise self._died(trial)
+
+    def _died(self, trial: Trial) -> FailedError:
+        import multiprocessing
+
+        is_fork = multiprocessing.get_start_method() == "fork"
+        steps = None if is_fork else 'or the script has no `if __name__ == "__main__":` around what it does'
+        return FailedError(f"trial {trial.number}: {_DIED}", steps)
+
+    def close(self, at_once: bool) -> None:
+        with self.lock:
+            self.closed = True
+        for pool in self.pools:
+            for process in list((pool._processes or {}).values()) if at_once else []:
+                process.terminate()
+            pool.shutdown(wait=not at_once)
+
+
+_DIED = "its process died (killed, or out of memory)"
+
+
 def _why(error: BaseException) -> str:
+    if isinstance(error, FailedError) and _DIED in str(error):
+        return _DIED
     return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
 
 
-def _ignore_interrupts() -> None:
+def _begin_process() -> None:
     import signal
+    import threading
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="mle-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that made it is gone: nobody would take what it finds."""
+    import multiprocessing
+    import os
+    from multiprocessing.connection import wait
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    # Processes that are forked later hold the other end of the pipe too: where the parent is the one that made us, ask also.
+    is_near = os.getppid() == parent.pid
+    while not wait([parent.sentinel], 1.0):
+        if is_near and os.getppid() != parent.pid:
+            break
+    os._exit(1)
 
 
 def _check_importable(function: Any) -> None:

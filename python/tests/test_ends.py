@@ -343,3 +343,88 @@ def test_ctrl_c_with_one_worker_fails_its_trial():
     child.communicate(timeout=60)
     trials = mle.Study("toy", db="lab.db").trials()
     assert trials["state"] == ["failed"] and trials["extra"][0]["error"] == "interrupted"
+
+
+def die_by(params):
+    """Be killed above 0.5."""
+    if params["x"] > 0.5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return params["x"]
+
+
+def die_once(params):
+    mark = f"tried-{params['x']:.6f}"
+    if not os.path.exists(mark):
+        open(mark, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return params["x"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_dead_process_costs_its_own_trial_alone():
+    study = mle.Study("deadly", {"x": {**mle.real(0, 1), "bins": 10}}, db="lab.db", strategy="grid")
+    study.optimize(die_by, workers=2, processes=True, on_error="record")
+    trials = study.trials().rows()
+    assert len(trials) == 10
+    for trial in trials:
+        assert trial["state"] == ("failed" if trial["params"]["x"] > 0.5 else "complete")
+        assert (trial["extra"] or {}).get("error") == ("its process died (killed, or out of memory)" if trial["params"]["x"] > 0.5 else None)
+    once = mle.Study("once", {"x": mle.real(0, 1)}, db="lab.db", strategy="random", trials=3)
+    once.optimize(die_once, workers=1, processes=True)
+    assert once.trials()["state"] == ["complete"] * 3
+    other = mle.Study("raises", {"x": mle.real(0.6, 1)}, db="lab.db", strategy="random", trials=4)
+    with pytest.raises(mle.FailedError, match="its process died"):
+        other.optimize(die_by, workers=2, processes=True)
+    assert "running" not in other.trials()["state"]
+
+
+LONG = """
+import multiprocessing, os, sys, time
+import mle
+
+def train(params):
+    with open(f"child-{os.getpid()}", "w"):
+        pass
+    time.sleep(600)
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    study = mle.Study("left", {"x": mle.real(0, 1)}, db="lab.db", strategy="random", trials=8)
+    print("ready", flush=True)
+    study.optimize(train, workers=2, processes=True)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="/proc")
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_the_one_that_searches(method, by):
+    with open("search.py", "w") as file:
+        file.write(LONG)
+    parent = start("search.py", method)
+
+    def pids():
+        return [name[6:] for name in os.listdir(".") if name.startswith("child-")]
+
+    def are_gone():
+        states = []
+        for pid in pids():
+            try:
+                with open(f"/proc/{pid}/stat") as file:
+                    states.append(file.read().rpartition(")")[2].split()[0])
+            except OSError:
+                pass
+        return not set(states) - {"Z", "X"}
+
+    wait_until(lambda: len(pids()) == 2)
+    parent.send_signal(by)
+    parent.wait()
+    wait_until(are_gone)
+
+
+def wait_until(it_is):
+    for _ in range(3000):
+        if it_is():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came")
