@@ -300,6 +300,16 @@ SELECT id, host, pid, process_start, seen_at_ms FROM process ORDER BY id;
 INSERT INTO held_run (run_id, process_id) VALUES (:run, :process)
 ON CONFLICT DO UPDATE SET process_id = excluded.process_id;
 
+-- name: go_on_with_run
+-- It began when it began, and has no end and no value until it ends again.
+UPDATE run SET state = 'running', value = NULL, error = NULL, started_at_ms = coalesce(started_at_ms, :now_ms), ended_at_ms = NULL,
+               changed_at_ms = :now_ms, changed_by = :who
+WHERE id = :id AND ended_at_ms IS NOT NULL;
+
+-- name: holder_of_run
+SELECT p.id, p.host, p.pid, p.process_start, p.seen_at_ms FROM held_run h JOIN process p ON p.id = h.process_id
+WHERE h.run_id = :run;
+
 -- name: is_run_held
 SELECT EXISTS (SELECT 1 FROM held_run WHERE run_id = :run);
 

@@ -26,13 +26,13 @@ pub use config::{add_config, canonical, params_of_config};
 pub use list::{Detail, Filter, Note, Summary, list, show};
 pub use machine::user as user_name;
 pub use process::{
-    Process, hold_run, is_run_held, keep_process, let_run_go, processes, remove_idle_process,
-    runs_held_by,
+    Process, hold_run, holder_of_run, is_run_held, keep_process, let_run_go, processes,
+    remove_idle_process, runs_held_by,
 };
 pub use provenance::{Git, Provenance};
 pub use run::{
-    Run, add_run, count_open_runs, end_run, find_run, list_runs, reopen_run, score_config,
-    start_run,
+    Run, add_run, count_open_runs, end_run, find_run, go_on_with_run, list_runs, reopen_run,
+    score_config, start_run,
 };
 pub use scrub::{is_secret_name, scrub};
 pub use wide::{refresh_wide_view, wide_view_name};

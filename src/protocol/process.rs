@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::id::{ProcessId, RunId};
 use crate::process::Identity;
 use crate::sql::named;
-use crate::store::{ReadTx, WriteTx, named_params};
+use crate::store::{ReadTx, Row, WriteTx, named_params};
 
 const TEXT: &str = include_str!("../../sql/protocol.sql");
 const KEEP_PROCESS: &str = named(TEXT, "keep_process");
@@ -13,6 +13,7 @@ const PROCESS_BY_START: &str = named(TEXT, "process_by_start");
 const LIST_PROCESSES: &str = named(TEXT, "list_processes");
 const HOLD_RUN: &str = named(TEXT, "hold_run");
 const IS_RUN_HELD: &str = named(TEXT, "is_run_held");
+const HOLDER_OF_RUN: &str = named(TEXT, "holder_of_run");
 const LET_RUN_GO: &str = named(TEXT, "let_run_go");
 const RUNS_HELD_BY: &str = named(TEXT, "runs_held_by");
 const REMOVE_IDLE_PROCESS: &str = named(TEXT, "remove_idle_process");
@@ -57,10 +58,20 @@ pub fn keep_process(tx: &WriteTx<'_>, identity: &Identity) -> Result<ProcessId> 
 /// # Errors
 /// [`crate::Error::Sqlite`].
 pub fn processes(tx: &ReadTx<'_>) -> Result<Vec<Process>> {
-    tx.all(LIST_PROCESSES, [], |row| {
-        let identity = Identity { host: row.get(1)?, pid: row.get(2)?, start: row.get(3)? };
-        Ok(Process { id: row.get(0)?, identity, seen_at_ms: row.get(4)? })
-    })
+    tx.all(LIST_PROCESSES, [], process_of)
+}
+
+fn process_of(row: &Row<'_>) -> rusqlite::Result<Process> {
+    let identity = Identity { host: row.get(1)?, pid: row.get(2)?, start: row.get(3)? };
+    Ok(Process { id: row.get(0)?, identity, seen_at_ms: row.get(4)? })
+}
+
+/// Returns the process that the end of a run is tied to.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn holder_of_run(tx: &ReadTx<'_>, run: RunId) -> Result<Option<Process>> {
+    tx.maybe(HOLDER_OF_RUN, named_params! { ":run": run }, process_of)
 }
 
 /// Ties the end of a run to a process, and to no other from now on.

@@ -16,6 +16,7 @@ const STATE_OF_RUN: &str = named(include_str!("../../sql/protocol.sql"), "state_
 const START_RUN: &str = named(include_str!("../../sql/protocol.sql"), "start_run");
 const END_RUN: &str = named(include_str!("../../sql/protocol.sql"), "end_run");
 const REOPEN_RUN: &str = named(include_str!("../../sql/protocol.sql"), "reopen_run");
+const GO_ON_WITH_RUN: &str = named(include_str!("../../sql/protocol.sql"), "go_on_with_run");
 const COUNT_OPEN: &str = named(include_str!("../../sql/protocol.sql"), "count_open_runs");
 const LIST_RUNS: &str = named(include_str!("../../sql/protocol.sql"), "list_runs");
 const VALUES: &str = named(include_str!("../../sql/protocol.sql"), "values_of_config");
@@ -131,6 +132,16 @@ pub fn reopen_run(tx: &WriteTx, run: RunId, who: &str) -> Result<bool> {
         RunState::Waiting => Ok(false),
         state => Err(conflict(run, state, RunState::Waiting)),
     }
+}
+
+/// Goes on with a run that ended, without a job; returns whether that changed anything. It has no value and no error until it
+/// ends again.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn go_on_with_run(tx: &WriteTx, run: RunId, who: &str) -> Result<bool> {
+    let params = named_params! {":id": run, ":now_ms": tx.now_ms, ":who": who};
+    Ok(tx.run(GO_ON_WITH_RUN, params)? > 0)
 }
 
 /// Returns the run if it is there.

@@ -44,7 +44,7 @@ pub struct LoggerOptions {
     pub experiment: Option<ExperimentId>,
     /// Add the run to the latest experiment of this name, which is made where there is none.
     pub join: Option<String>,
-    /// Go on with this run instead of making one, also when it failed.
+    /// Go on with this run instead of making one, also when it ended. Where another process is at work on it, that one ends it.
     pub run: Option<RunId>,
     /// Inside a job, log to the job's run.
     pub from_environment: bool,
@@ -172,15 +172,19 @@ impl Place {
                 None => make_run(tx, &options, provenance.as_ref())?,
             };
             let (kind, mut state, ..) = origin(tx, run)?;
-            if kind == Kind::Log && state == RunState::Failed && !options.keep_open {
-                reopen(tx, run)?;
+            if kind == Kind::Log && state.is_end() && !options.keep_open {
+                go_on(tx, run)?;
                 state = RunState::Running;
             }
             if state == RunState::Waiting {
                 start_run(tx, run, WHO)?;
             }
-            let owned = kind == Kind::Log && !state.is_end() && !options.keep_open;
-            let process = owned.then(Identity::own);
+            let own = Identity::own();
+            // Who joins a run that another process is at work on does not end it.
+            let is_joined = protocol::holder_of_run(tx, run)?
+                .is_some_and(|holder| holder.identity != own && !holder.is_gone(tx.now_ms));
+            let owned = kind == Kind::Log && !state.is_end() && !options.keep_open && !is_joined;
+            let process = owned.then_some(own);
             let place = Place { path, run, job: None, attempt: 0, owned, process };
             place.begin(tx)?;
             place.hold(tx)?;
@@ -255,7 +259,7 @@ impl Place {
         let error: Option<Option<String>> =
             tx.maybe(ERROR_OF_RUN, named_params! { ":run": self.run }, |row| row.get(0))?;
         if error.flatten().as_deref() == Some(LOST) {
-            reopen(tx, self.run)?;
+            go_on(tx, self.run)?;
             self.hold(tx)?;
         }
         Ok(())
@@ -325,11 +329,11 @@ fn joined(tx: &ReadTx<'_>, name: &str) -> Result<Option<ExperimentId>> {
     }
 }
 
-/// Goes on with a run that failed.
-fn reopen(tx: &WriteTx<'_>, run: RunId) -> Result<()> {
-    let (_, _, experiment, _) = origin(tx, run)?;
-    protocol::reopen_run(tx, run, WHO)?;
-    start_run(tx, run, WHO)?;
+/// Goes on with a run that ended.
+fn go_on(tx: &WriteTx<'_>, run: RunId) -> Result<()> {
+    let (_, _, experiment, config) = origin(tx, run)?;
+    protocol::go_on_with_run(tx, run, WHO)?;
+    score_config(tx, experiment, config)?;
     protocol::set_state(tx, experiment, State::Running, None, WHO).map(drop)
 }
 

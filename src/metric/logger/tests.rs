@@ -299,3 +299,40 @@ fn a_logger_elsewhere_is_given_up_after_minutes_of_silence_and_takes_its_run_up_
     assert!(is("complete"));
     assert_eq!(count(&store, "SELECT count(*) FROM held_run"), 0);
 }
+
+#[test]
+fn a_run_that_ended_is_valued_anew_by_who_goes_on_with_it_and_ended_by_who_is_at_work_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let valued =
+        || LoggerOptions { objectives: vec![Objective::new("loss", Goal::Min)], ..options() };
+    let again = || LoggerOptions { run: Some(RunId(1)), ..options() };
+    let log_one = |options: LoggerOptions, loss: f64| {
+        let log = Logger::open(&path, options).unwrap();
+        log.update(&[], &[("loss", loss)]).unwrap();
+        log
+    };
+    log_one(valued(), 2.0).close().unwrap();
+    log_one(again(), 0.5).close().unwrap();
+    let mut store = Store::open(&path, Open::Existing).unwrap();
+    let all = "SELECT count(*) FROM runs r JOIN leaderboard l ON l.mean = r.value
+               WHERE r.state = 'complete' AND r.value = 0.5";
+    assert_eq!(count(&store, all), 1);
+    assert_eq!(count(&store, "SELECT state = 'complete' FROM experiments"), 1);
+    // Another process is at work on it: what we log is kept, its end is not ours.
+    let theirs = log_one(again(), 0.25);
+    theirs.flush().unwrap();
+    store
+        .write(|tx| tx.run("UPDATE process SET host = 'another', seen_at_ms = ?1", [tx.now_ms]))
+        .unwrap();
+    log_one(again(), 0.125).close().unwrap();
+    assert_eq!(count(&store, "SELECT state = 'running' FROM runs"), 1);
+    store
+        .write(|tx| {
+            let own = crate::process::Identity::own();
+            tx.run("UPDATE process SET host = ?1", [&own.host])
+        })
+        .unwrap();
+    theirs.close().unwrap();
+    assert_eq!(count(&store, "SELECT state = 'complete' AND value = 0.125 FROM runs"), 1);
+}
