@@ -7,6 +7,8 @@ import math
 import os
 from html import escape
 
+from ._errors import InvalidError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -172,10 +174,20 @@ class Chart:
         return f"<mle.Chart {self.title!r}: {', '.join(line['name'] for line in self._lines)}>"
 
     def save(self, path: Path) -> None:
-        """Write it as a page of its own (`.html`) or as a picture (`.svg`)."""
+        """Write it as a page of its own (`.html`) or as a picture (`.svg`).
+
+        Raises
+        ------
+        InvalidError
+            For another ending: PNG and PDF are matplotlib's, by :meth:`mle.Study.plot` and the like.
+        """
         path = os.fspath(path)
-        if path.endswith(".svg"):
+        ending = os.path.splitext(path)[1].lower()
+        if ending == ".svg":
             text = self.svg()
+        elif ending not in (".html", ".htm"):
+            steps = "save it as .html or .svg; for PNG and PDF matplotlib draws it: db.plot(…).figure.savefig(path), study.plot() likewise"
+            raise InvalidError(f"{path}: a chart is written as HTML or SVG, not as {ending or 'a file without an ending'}", steps)
         else:
             text = (
                 f'<!doctype html><html><head><meta charset="utf-8"><title>{escape(self.title)}</title></head>'

@@ -39,6 +39,41 @@ def words_of(command: Command) -> List[str]:
     return words
 
 
+def commands_of(commands: Iterable[Command]) -> List[List[str]]:
+    """Return the words of several commands; what is one command is refused.
+
+    >>> mle._queue.commands_of([["python", "train.py"], "sleep 1"])
+    [['python', 'train.py'], ['sleep', '1']]
+    """
+    if isinstance(commands, (str, bytes, os.PathLike)):
+        raise InvalidError(f"commands: {commands!r} is one command, not a list of them", f"add([{commands!r}])")
+    listed = list(commands)
+    if _is_one_command(listed):
+        shown = repr(listed) if len(repr(listed)) < 100 else "[…]"
+        raise InvalidError(f"commands: {shown} is one command, not a list of them", f"add([{shown}])")
+    return [words_of(command) for command in listed]
+
+
+def _is_one_command(words: List[Any]) -> bool:
+    """Say whether a list is plainly the words of one command.
+
+    >>> mle._queue._is_one_command(["sh", "train.sh"]), mle._queue._is_one_command(["sh a.sh", "sh b.sh"])
+    (True, False)
+    >>> mle._queue._is_one_command(["true", "sleep"])
+    False
+    """
+    import shutil
+
+    if len(words) < 2 or not isinstance(words[0], (str, os.PathLike)):
+        return False
+    # No program's name begins with a dash, and none is a number or a path by itself.
+    if any(isinstance(word, (int, float, os.PathLike)) or (isinstance(word, str) and word[:1] == "-") for word in words[1:]):
+        return True
+    if not all(isinstance(word, str) and len(word.split()) == 1 for word in words):
+        return False
+    return shutil.which(words[0]) is not None and not any(shutil.which(word) for word in words[1:])
+
+
 class Queue:
     """Jobs of a file.
 
@@ -127,7 +162,8 @@ class Queue:
         Parameters
         ----------
         commands : iterable of commands
-            Each a list of words, or a text that is split as a shell would. No shell runs them.
+            Each a list of words, or a text that is split as a shell would. No shell runs them. One command alone is a list
+            of one: `add([["python", "train.py"]])`.
         configs, seeds, names : sequences as long as `commands`, optional
             The config, the seed and the name of the run that each job does. With a config the job's metrics, its value and
             its end belong to that run.
@@ -160,7 +196,7 @@ class Queue:
         list of int
             The jobs' ids.
         """
-        words = [words_of(command) for command in commands]
+        words = commands_of(commands)
         for name, given in (("configs", configs), ("seeds", seeds), ("names", names), ("keys", keys)):
             if given is not None and len(given) != len(words):
                 raise InvalidError(f"{name}: there are {len(given)} for {len(words)} commands")

@@ -124,6 +124,10 @@ def test_a_chart_has_its_data_and_a_picture_without_scripts():
         db.chart("loss", band="wide")
     chart.save("x.svg")
     chart.save("x.html")
+    for name in ("x.png", "x.pdf", "x"):
+        with pytest.raises(mle.InvalidError, match="savefig"):
+            chart.save(name)
+        assert not os.path.exists(name)
     assert os.path.getsize("x.svg") > 1000
     with open("x.html", encoding="utf-8") as file:
         check(file.read().replace("<!doctype html>", ""), 1)

@@ -224,3 +224,18 @@ def test_the_module_is_the_program():
     mle.Protocol("lab.db").add("seen")
     done = subprocess.run([sys.executable, "-m", "mle", "protocol", "--db", "lab.db", "--json"], stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0 and json.loads(done.stdout)[0]["name"] == "seen"
+
+
+@pytest.mark.parametrize(
+    "one", ["ls", ["python", "train.py", "--lr", "0.1"], ["sh", "train.sh"], ["python", "train.py", 3], ["python", "-c", "print(1 + 2)"]]
+)
+def test_one_command_is_no_list_of_commands(one):
+    mle.open("lab.db", create=True)
+    queue = mle.Queue("lab.db")
+    with pytest.raises(mle.InvalidError, match=r"one command.*add\(\["):
+        queue.add(one)
+    assert queue.jobs == []
+    queue.add([one])
+    queue.add(["true", "sleep"])
+    queue.add(["sh a.sh", "sh b.sh"])
+    assert len(queue.jobs) == 5
