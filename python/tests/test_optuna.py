@@ -508,3 +508,18 @@ def test_constraints_that_nothing_keeps_are_said_soon(tmp_path):
     with pytest.raises(mle.InvalidError, match="no draw from the space of study 'never' keeps its constraints.*loosen them"):
         study.ask()
     assert strategy.proposals <= 20 and len(study.trials()) == 0
+
+
+@pytest.mark.parametrize("sampler", ["TPESampler", "RandomSampler", "NSGAIISampler"])
+def test_a_strategy_works_for_one_study_after_the_other(tmp_path, sampler):
+    path = tmp_path / "x.db"
+    strategy = mle.integrations.OptunaStrategy(getattr(optuna.samplers, sampler)(seed=1))
+    first = mle.Study("one", {"x": mle.real(-5, 5)}, db=path, strategy=strategy, trials=15)
+    first.optimize(lambda params: params["x"] ** 2)
+    second = mle.Study("two", {"x": mle.real(-5, 5), "y": mle.real(0, 1)}, db=path, strategy=strategy, trials=15)
+    second.optimize(lambda params: params["x"] ** 2 + params["y"])
+    assert first.trials()["state"] == second.trials()["state"] == ["complete"] * 15
+    again = mle.integrations.OptunaStrategy(getattr(optuna.samplers, sampler)(seed=1))
+    third = mle.Study("three", {"x": mle.real(-5, 5), "y": mle.real(0, 1)}, db=path, strategy=again, trials=15)
+    third.optimize(lambda params: params["x"] ** 2 + params["y"])
+    assert [t["params"] for t in third.trials().rows()] == [t["params"] for t in second.trials().rows()], "nothing of the first is left"

@@ -30,7 +30,8 @@ class OptunaStrategy(OutsideStrategy):
     ----------
     sampler : optuna.samplers.BaseSampler, optional
         Optuna's default when left out. What it keeps in attributes of trials and of the study is in the file, so it goes on
-        where it was in another process; its random stream is a new one then.
+        where it was in another process; its random stream is a new one then. A second study gets a copy of what was given here:
+        samplers remember the study that they first worked for.
 
     Notes
     -----
@@ -51,9 +52,19 @@ class OptunaStrategy(OutsideStrategy):
     def __init__(self, sampler: Optional[optuna.samplers.BaseSampler] = None) -> None:
         super().__init__()
         self.sampler = sampler or optuna.samplers.TPESampler()
+        self._works_for: Optional[Tuple[str, int]] = None
+        try:
+            self._fresh = copy.deepcopy(self.sampler)
+        except Exception:
+            # One that holds what cannot be copied works for each study itself.
+            self._fresh = self.sampler
         self.name = f"optuna.{type(self.sampler).__name__}"
 
     def begin(self) -> None:
+        study = (self.study.db.path, self.study.id)
+        if self._works_for not in (None, study):
+            self.sampler = copy.deepcopy(self._fresh) if self._fresh is not self.sampler else self.sampler
+        self._works_for = study
         self.storage = OptunaStorage(self.study.db)
         name = self.storage.get_study_name_from_id(self.study.id)
         self.search = optuna.Study(study_name=name, storage=self.storage, sampler=self.sampler)
