@@ -2,10 +2,12 @@
 
 import json
 import os
+import warnings
 
 from ._lazy import np
 
 _TEXT_LENGTHS = 64
+_is_told = False
 
 
 def available():
@@ -15,6 +17,18 @@ def available():
     except ImportError:
         return False
     return True
+
+
+def can_write():
+    """Return whether HDF5 can be written; where it cannot, say so once."""
+    global _is_told
+    if available():
+        return True
+    if not _is_told:
+        _is_told = True
+        steps = "pip install h5py, or set MLE_MIRROR=0 to do without"
+        warnings.warn(f"no logs/*.hdf5 are written, as h5py is not installed; mle.db has everything ({steps})", stacklevel=3)
+    return False
 
 
 def opened(path, mode="r"):

@@ -528,7 +528,7 @@ class MLELogger:
         if _store.mirrors_later() and "h5py" not in sys.modules:
             # A script that has HDF5 itself may read what it has saved.
             return
-        if not _hdf5.available():
+        if not _hdf5.can_write():
             return
         path = self.log_save_fname
         if self._started_over and os.path.isfile(path):

@@ -429,3 +429,25 @@ def test_a_folder_is_no_meta_log():
     fill(a_logger())
     with pytest.raises(IsADirectoryError, match=r"load_log\('lab'\) reads the folder"):
         load_meta_log("lab")
+
+
+def test_without_h5py_a_warning_says_so_once(tmp_path):
+    script = """
+import sys, warnings
+sys.modules["h5py"] = None
+from mle_logging import MLELogger, load_log
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    for seed in (1, 2):
+        log = MLELogger(time_to_track=["step"], what_to_track=["loss"], experiment_dir="lab", seed_id=seed)
+        log.update({"step": 1}, {"loss": 0.5}, save=True)
+        log.save()
+assert [str(one.message) for one in told if "pip install h5py" in str(one.message)] == [str(told[0].message)], told
+"""
+    more = {"MLE_MIRROR": "0"}
+    words = [sys.executable, "-c", script]
+    there = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert there.returncode == 0, there.stderr
+    silent = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **more})
+    assert "IndexError" in silent.stderr, "nothing is told where nothing is wanted"
+    assert not (tmp_path / "lab" / "logs").exists() or not list((tmp_path / "lab" / "logs").glob("*.hdf5"))

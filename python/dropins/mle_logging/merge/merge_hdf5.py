@@ -84,7 +84,7 @@ def merge_seed_logs(merged_path, experiment_dir, num_logs=None, delete_files=Tru
             logs = _read.seeds_of_folder(experiment_dir)
     if not seeds:
         raise FileNotFoundError(f"{experiment_dir}: there is no log to merge")
-    if not _store.mirrors() or not _hdf5.available():
+    if not _store.mirrors() or not _hdf5.can_write():
         return
 
     def write(file):
@@ -100,7 +100,7 @@ def merge_seed_logs(merged_path, experiment_dir, num_logs=None, delete_files=Tru
 
 def write_seed_logs(experiment_dir):
     """Write the HDF5 file of each seed of a run's folder that is in the database alone; return the paths."""
-    if not _store.mirrors() or not _hdf5.available():
+    if not _store.mirrors() or not _hdf5.can_write():
         return []
     folder = os.path.join(experiment_dir, "logs")
     written = []
@@ -127,7 +127,7 @@ def merge_config_logs(experiment_dir, all_run_ids):
         When a run has no log.
     """
     logs = _read.runs_below(experiment_dir, list(all_run_ids))
-    if not _store.mirrors() or not _hdf5.available():
+    if not _store.mirrors() or not _hdf5.can_write():
         return
 
     def write(file):
