@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
-    from ._types import Objectives, Path
+    from ._types import Config, Objectives, Path
 
 #: Loggers that a process should close before it ends.
 _open: Dict[int, Logger] = {}
@@ -63,7 +63,7 @@ class Logger(_mle.Logger):
         The file; that of `MLE_DB` when left out.
     name : str
         The experiment's name [default: the script's].
-    config : dict or path, optional
+    config : dict, argparse.Namespace, dataclass or path, optional
         All inputs of the run except the seed, or a YAML, JSON or TOML file of them.
     seed : int
         What makes the run repeatable.
@@ -104,7 +104,7 @@ class Logger(_mle.Logger):
         db: Union[Database, Path, None] = None,
         *,
         name: str = "",
-        config: Union[Mapping[str, Any], Path, None] = None,
+        config: Optional[Config] = None,
         seed: int = 0,
         experiment: Union[int, str, None] = None,
         run: Optional[int] = None,
@@ -497,17 +497,25 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def as_config(config: Union[Mapping[str, Any], Path, None]) -> Dict[str, Any]:
-    """Return a config as a dict: one that is given, or the content of a file.
+def as_config(config: Optional[Config]) -> Dict[str, Any]:
+    """Return a config as a dict: one that is given, the attributes of a namespace or a dataclass, or the content of a file.
 
-    >>> mle._logger.as_config({"lr": 0.1})
-    {'lr': 0.1}
+    >>> import argparse
+    >>> mle._logger.as_config({"lr": 0.1}), mle._logger.as_config(argparse.Namespace(lr=0.1))
+    ({'lr': 0.1}, {'lr': 0.1})
     """
     if config is None:
         return {}
     if hasattr(config, "keys"):
         return dict(config)  # type: ignore[arg-type]
-    steps = "config={…}, or the path of a YAML, JSON or TOML file"
+    if hasattr(config, "__dataclass_fields__") and not isinstance(config, type):
+        import dataclasses
+
+        return dataclasses.asdict(config)  # type: ignore[arg-type]
+    argparse = sys.modules.get("argparse")
+    if argparse is not None and isinstance(config, argparse.Namespace):
+        return dict(vars(config))
+    steps = "config={…}, a namespace of argparse, a dataclass, or the path of a YAML, JSON or TOML file"
     if not isinstance(config, (str, os.PathLike)):
         raise InvalidError(f"config: {type(config).__name__} is no dict", steps)
     if not os.path.isfile(config):

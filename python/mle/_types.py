@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any, ClassVar, Protocol, Union
 
 Path = Union[str, "os.PathLike[str]"]
 Word = Union[int, str]
@@ -12,3 +13,12 @@ Objectives = Union[str, Mapping[str, str], Sequence[Union[str, tuple[str, str]]]
 Values = Union[float, Sequence[float], Mapping[str, float], None]
 Command = Union[str, Sequence[Any]]
 Function = Callable[[Any], Values]
+
+
+class Dataclass(Protocol):
+    """An instance of one."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Config = Union[Mapping[str, Any], Path, Namespace, Dataclass]

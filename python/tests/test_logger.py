@@ -1,5 +1,7 @@
 """Logging: what is logged is in the file, also from children, threads and processes that die."""
 
+import argparse
+import dataclasses
 import multiprocessing
 import os
 import pickle
@@ -508,3 +510,23 @@ def test_a_full_disk_is_said_with_the_file_and_keeps_what_was_committed(tmp_path
         db.close()
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+@dataclasses.dataclass
+class Inner:
+    width: int = 3
+
+
+@dataclasses.dataclass
+class Options:
+    lr: float = 0.1
+    inner: Inner = dataclasses.field(default_factory=Inner)
+
+
+def test_a_config_may_be_a_namespace_or_a_dataclass():
+    with mle.Logger("lab.db", config=argparse.Namespace(lr=0.1, name="a")) as log:
+        assert log.config == {"lr": 0.1, "name": "a"}
+    with mle.Logger("lab.db", config=Options()) as log:
+        assert log.config == {"lr": 0.1, "inner": {"width": 3}}
+    with pytest.raises(mle.InvalidError, match="is no dict"):
+        mle.Logger("lab.db", config=Options)
