@@ -203,6 +203,9 @@ fn a_file_of_an_older_release_is_brought_up_to_date_by_whoever_opens_it() {
                        VALUES ('a', 1, 0, 'added', '{{"x":0.25}}', 'complete', '[0.5]', 1, 2000, 2000, 2000, 'me'),
                               ('b', 1, 1, 'added', '{{"x":0.75}}', 'waiting', NULL, 2, 3000, NULL, 3000, 'me');
                    UPDATE trial SET state = 'running', changed_at_ms = 4000, changed_by = 'you' WHERE number = 1;
+                   CREATE VIEW trials AS SELECT id FROM trial;
+                   CREATE VIEW "my own" AS SELECT number FROM trial;
+                   CREATE VIEW wide_1 AS SELECT id AS run_id FROM run;
                    PRAGMA application_id = {id}; PRAGMA user_version = 1;"#
             ))
         })
@@ -214,6 +217,10 @@ fn a_file_of_an_older_release_is_brought_up_to_date_by_whoever_opens_it() {
     assert_eq!(lab.sql("x.db", "PRAGMA user_version"), now);
     let kept = "SELECT what, what_id, from_state, to_state, who FROM events ORDER BY id";
     assert_eq!(lab.sql("x.db", kept), events);
+    // Views of people and of experiments stay.
+    assert_eq!(lab.sql("x.db", "SELECT number FROM \"my own\" ORDER BY 1"), ["0", "1"]);
+    assert_eq!(lab.sql("x.db", "SELECT count(*) FROM wide_1"), ["0"]);
+    assert_eq!(lab.sql("x.db", "SELECT count(uid) FROM trials"), ["2"]);
     // It goes on where it was, and each change of state is told once.
     lab.mle(&["tell", "old", "1", "loss=0.1", "--db", "x.db"]).ok();
     let asked = lab.mle(&["ask", "old", "--json", "--db", "x.db"]).ok();

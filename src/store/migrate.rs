@@ -45,7 +45,7 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
         if found == SCHEMA_VERSION {
             return Ok(());
         }
-        drop_views(connection)?;
+        let others = drop_views(connection)?;
         for migration in &MIGRATIONS[usize::try_from(found).unwrap_or(0)..] {
             run(migration)?;
         }
@@ -60,6 +60,10 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
             });
         }
         run(VIEWS)?;
+        // One that a table of today no longer has the columns for is left out.
+        for sql in others {
+            let _ = connection.execute(&sql, []);
+        }
         run(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
     })();
     match result {
@@ -71,19 +75,26 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     }
 }
 
-fn drop_views(connection: &Connection) -> Result<()> {
-    const LIST: &str = "SELECT name FROM sqlite_schema WHERE type = 'view'";
-    let names: Vec<String> = connection
+/// Drops all views, and returns the text of those that are made for an experiment or by a person.
+fn drop_views(connection: &Connection) -> Result<Vec<String>> {
+    const LIST: &str = "SELECT name, sql FROM sqlite_schema WHERE type = 'view' ORDER BY rowid";
+    let views: Vec<(String, String)> = connection
         .prepare(LIST)
         .and_then(|mut statement| {
-            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()
+            let views = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            views.collect::<rusqlite::Result<_>>()
         })
         .map_err(|error| Error::sqlite(error, LIST))?;
-    for name in names {
+    let mut others = Vec::new();
+    for (name, text) in views {
         let sql = format!("DROP VIEW \"{}\"", name.replace('"', "\"\""));
         connection.execute_batch(&sql).map_err(|error| Error::sqlite(error, &sql))?;
+        // SQLite writes the first two words of what it keeps; `execute` runs one statement alone.
+        if !VIEWS.contains(&format!("CREATE VIEW {name} AS")) && text.starts_with("CREATE VIEW ") {
+            others.push(text);
+        }
     }
-    Ok(())
+    Ok(others)
 }
 
 /// A failure of the first statements on a file means the file or its disk, not the statement.

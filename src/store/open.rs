@@ -286,16 +286,13 @@ impl Store {
         steps
     }
 
-    /// Returns a number that changes whenever another connection commits.
+    /// Returns a number that changes whenever another connection commits. Whoever looks at the file and then waits for it to
+    /// change takes the number before, or in, the transaction that looks: one taken after it hides what came in between.
     ///
     /// # Errors
     /// [`Error::Sqlite`].
     pub fn data_version(&self) -> Result<i64> {
-        const SQL: &str = "PRAGMA data_version";
-        self.connection
-            .prepare_cached(SQL)
-            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-            .map_err(|error| Error::sqlite(error, SQL))
+        ReadTx::new(&self.connection).data_version()
     }
 
     /// Leaves checkpoints to [`Store::checkpoint_from`], so that none comes after a write.

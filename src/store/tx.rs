@@ -162,6 +162,14 @@ impl<'a> ReadTx<'a> {
         Ok(())
     }
 
+    /// Returns a number that changes whenever another connection commits: of what this transaction sees.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn data_version(&self) -> Result<i64> {
+        self.one("PRAGMA data_version", [], |row| row.get(0))
+    }
+
     /// Returns whether a statement only reads.
     ///
     /// # Errors
@@ -245,5 +253,32 @@ impl Statement<'_> {
     /// [`Error::Sqlite`].
     pub fn insert(&mut self, params: impl Params) -> Result<i64> {
         self.statement.insert(params).map_err(|error| Error::sqlite(error, self.sql))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{Open, Store};
+
+    /// What a worker relies on: it waits for the file to change since the transaction in which it found nothing to do.
+    #[test]
+    fn a_commit_right_after_a_transaction_is_news_to_who_took_the_version_in_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.db");
+        let mut ours = Store::open(&path, Open::Create).expect("a file");
+        let mut theirs = Store::open(&path, Open::Existing).expect("a file");
+        let set =
+            "INSERT INTO setting VALUES ('k', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
+        for round in ["a", "b"] {
+            let seen = ours
+                .write(|tx| {
+                    tx.run(set, [round])?;
+                    tx.data_version()
+                })
+                .expect("written");
+            assert_eq!(ours.data_version().expect("a version"), seen, "our own commit is no news");
+            theirs.write(|tx| tx.run(set, ["theirs"])).expect("written");
+            assert_ne!(ours.data_version().expect("a version"), seen);
+        }
     }
 }

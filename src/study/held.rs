@@ -60,7 +60,14 @@ pub fn hold(tx: &WriteTx<'_>, study: StudyId, numbers: &[u64], me: &Identity) ->
 /// [`crate::Error::Sqlite`].
 pub fn leave(tx: &WriteTx<'_>, me: &Identity) -> Result<()> {
     let process = protocol::keep_process(tx, me)?;
-    protocol::remove_idle_process(tx, process)
+    protocol::remove_idle_process(tx, process)?;
+    // Those that were killed between two trials go with us.
+    for process in protocol::processes(tx)? {
+        if process.is_gone(tx.now_ms) {
+            protocol::remove_idle_process(tx, process.id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the trials at work, of one study or of all, whose process is gone: one of this host, so that there is no doubt.

@@ -159,12 +159,12 @@ impl Worker {
                 claimed.push((one, inputs));
             }
             let due = queue::activity(tx)?.1;
-            Ok((claimed, due))
+            Ok((claimed, due, tx.data_version()?))
         });
         if result.is_err() {
             self.points.values_mut().for_each(Points::reset);
         }
-        let (claimed, due) = result?;
+        let (claimed, due, version) = result?;
         self.count += worker_ends as u64;
         self.next_due_ms = due;
         let asked = now + ahead;
@@ -173,7 +173,7 @@ impl Worker {
             self.seen_version = None;
         }
         if dry {
-            self.seen_version = Some(self.store.data_version()?);
+            self.seen_version = Some(version);
         }
         self.ready.extend(claimed);
         for finished in std::mem::take(&mut self.ended) {

@@ -30,7 +30,10 @@ pub fn lost_loggers(tx: &ReadTx<'_>) -> Result<Vec<Process>> {
 /// # Errors
 /// [`crate::Error::Sqlite`].
 pub fn end_lost_runs(tx: &WriteTx<'_>) -> Result<()> {
-    for process in lost_loggers(tx)? {
+    for process in protocol::processes(tx)? {
+        if !process.is_gone(tx.now_ms) {
+            continue;
+        }
         for run in runs_held_by(tx, process.id)? {
             place::end(tx, run, Some(LOST), WHO)?;
         }
