@@ -515,7 +515,7 @@ def as_config(config: Optional[Config]) -> Dict[str, Any]:
     argparse = sys.modules.get("argparse")
     if argparse is not None and isinstance(config, argparse.Namespace):
         return dict(vars(config))
-    steps = "config={…}, a namespace of argparse, a dataclass, or the path of a YAML, JSON or TOML file"
+    steps = "config={…}, or the path of a YAML, JSON or TOML file"
     if not isinstance(config, (str, os.PathLike)):
         raise InvalidError(f"config: {type(config).__name__} is no dict", steps)
     if not os.path.isfile(config):
