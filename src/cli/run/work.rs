@@ -101,10 +101,14 @@ pub(super) fn go_on(
         };
         let jobs = join(jobs.join().map(|result| result.map(drop)));
         let turns = join(turns.join());
-        Ok((watched.and(jobs).and(turns), join(printed.join())))
+        Ok((watched.and_then(|over| jobs.and(turns).map(|()| over)), join(printed.join())))
     });
     let (result, printed) = result.unwrap_or_else(|error| (Err(error), Ok(())));
     let state = store.read(|tx| protocol::state(tx, id))?;
+    if matches!(result, Ok(true)) && state == State::Running {
+        // It was over, and somebody gave it more to do while the loops ended.
+        return go_on(db, id, workers, output);
+    }
     // Also when it is paused already: jobs that were stopped meanwhile went back to the queue.
     if !state.is_end() {
         pause(&mut store, id)?;
@@ -143,7 +147,7 @@ fn no_thread(error: std::io::Error) -> Error {
     Error::io("a thread cannot be started", std::io::Error::new(error.kind(), why))
 }
 
-/// Shows progress until the experiment is over, the user stops it, or a loop ended by itself.
+/// Shows progress until the experiment is over, the user stops it, or a loop ended by itself; returns whether it is over.
 fn watch(
     store: &mut Store,
     db: &Path,
@@ -152,7 +156,7 @@ fn watch(
     mut progress: Progress<'_>,
     stop: &worker::Stop,
     broken: impl Fn() -> bool,
-) -> Result<()> {
+) -> Result<bool> {
     let watch = Watch::new(db);
     let seeds = store.read(|tx| report::seeds_of_plan(tx, id))?;
     loop {
@@ -162,14 +166,14 @@ fn watch(
         let over = matches!(now.state.as_str(), "complete" | "failed" | "cancelled");
         if over || broken() {
             progress.end();
-            return Ok(());
+            return Ok(over);
         }
         if stop.now.load(Ordering::Relaxed) || stop.preempt.load(Ordering::Relaxed) {
             progress.end();
             if !output.json {
                 note("stopping: jobs are asked to end …");
             }
-            return pause(store, id);
+            return pause(store, id).map(|()| false);
         }
         // Commits come in bursts: a display needs no more than ten a second.
         watch.wait(Duration::from_millis(100));
