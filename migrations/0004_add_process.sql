@@ -10,10 +10,11 @@ CREATE TABLE process (
 ) STRICT;
 
 CREATE TABLE held_run (
-    -- Whose end is the end of a run without a job.
-    run_id     INTEGER PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
-    process_id INTEGER NOT NULL REFERENCES process (id) ON DELETE CASCADE
-) STRICT;
+    -- Who logs a run without a job: it ends with the last of them.
+    run_id     INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    process_id INTEGER NOT NULL REFERENCES process (id) ON DELETE CASCADE,
+    PRIMARY KEY (run_id, process_id)
+) STRICT, WITHOUT ROWID;
 -- Serves protocol.sql: runs_held_by.
 CREATE INDEX held_run_for_process ON held_run (process_id);
 

@@ -296,9 +296,7 @@ SELECT id FROM process WHERE host = :host AND pid = :pid AND process_start = :pr
 SELECT id, host, pid, process_start, seen_at_ms FROM process ORDER BY id;
 
 -- name: hold_run
--- Who took a run last is the one whose end counts.
-INSERT INTO held_run (run_id, process_id) VALUES (:run, :process)
-ON CONFLICT DO UPDATE SET process_id = excluded.process_id;
+INSERT INTO held_run (run_id, process_id) VALUES (:run, :process) ON CONFLICT DO NOTHING;
 
 -- name: go_on_with_run
 -- It began when it began, and has no end and no value until it ends again.
@@ -306,7 +304,7 @@ UPDATE run SET state = 'running', value = NULL, error = NULL, started_at_ms = co
                changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :id AND ended_at_ms IS NOT NULL;
 
--- name: holder_of_run
+-- name: holders_of_run
 SELECT p.id, p.host, p.pid, p.process_start, p.seen_at_ms FROM held_run h JOIN process p ON p.id = h.process_id
 WHERE h.run_id = :run;
 
@@ -314,7 +312,7 @@ WHERE h.run_id = :run;
 SELECT EXISTS (SELECT 1 FROM held_run WHERE run_id = :run);
 
 -- name: let_run_go
-DELETE FROM held_run WHERE run_id = :run;
+DELETE FROM held_run WHERE run_id = :run AND (:process IS NULL OR process_id = :process);
 
 -- name: runs_held_by
 SELECT run_id FROM held_run WHERE process_id = :process ORDER BY run_id;

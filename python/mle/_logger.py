@@ -71,8 +71,8 @@ class Logger(_mle.Logger):
         Add the run to this experiment: by its id, or by its name, which makes it where there is none. So the runs of several
         loggers, also of several processes, come together.
     run : int, optional
-        Go on with this run instead of making one, also when it ended: it is valued anew at its next end. Where another
-        process is at work on it, that one ends it.
+        Go on with this run instead of making one, also when it ended: it is valued anew at its next end. Where other
+        processes log it too, the last of them ends it.
     objective : str, dict or list
         What runs are valued by, such as "loss", "accuracy:max", {"loss": "min"}. The last value counts. Of an experiment that is
         there already it is what that one has.

@@ -26,7 +26,7 @@ pub use config::{add_config, canonical, params_of_config};
 pub use list::{Detail, Filter, Note, Summary, list, show};
 pub use machine::user as user_name;
 pub use process::{
-    Process, hold_run, holder_of_run, is_run_held, keep_process, let_run_go, processes,
+    Process, hold_run, holders_of_run, is_run_held, keep_process, let_run_go, processes,
     remove_idle_process, runs_held_by,
 };
 pub use provenance::{Git, Provenance};

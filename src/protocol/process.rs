@@ -13,7 +13,7 @@ const PROCESS_BY_START: &str = named(TEXT, "process_by_start");
 const LIST_PROCESSES: &str = named(TEXT, "list_processes");
 const HOLD_RUN: &str = named(TEXT, "hold_run");
 const IS_RUN_HELD: &str = named(TEXT, "is_run_held");
-const HOLDER_OF_RUN: &str = named(TEXT, "holder_of_run");
+const HOLDERS_OF_RUN: &str = named(TEXT, "holders_of_run");
 const LET_RUN_GO: &str = named(TEXT, "let_run_go");
 const RUNS_HELD_BY: &str = named(TEXT, "runs_held_by");
 const REMOVE_IDLE_PROCESS: &str = named(TEXT, "remove_idle_process");
@@ -66,15 +66,15 @@ fn process_of(row: &Row<'_>) -> rusqlite::Result<Process> {
     Ok(Process { id: row.get(0)?, identity, seen_at_ms: row.get(4)? })
 }
 
-/// Returns the process that the end of a run is tied to.
+/// Returns the processes that the end of a run is tied to.
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
-pub fn holder_of_run(tx: &ReadTx<'_>, run: RunId) -> Result<Option<Process>> {
-    tx.maybe(HOLDER_OF_RUN, named_params! { ":run": run }, process_of)
+pub fn holders_of_run(tx: &ReadTx<'_>, run: RunId) -> Result<Vec<Process>> {
+    tx.all(HOLDERS_OF_RUN, named_params! { ":run": run }, process_of)
 }
 
-/// Ties the end of a run to a process, and to no other from now on.
+/// Ties the end of a run to a process: it comes with the last of those it is tied to.
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
@@ -90,12 +90,12 @@ pub fn is_run_held(tx: &ReadTx<'_>, run: RunId) -> Result<bool> {
     tx.one(IS_RUN_HELD, named_params! { ":run": run }, |row| row.get(0))
 }
 
-/// Ties a run to no process any more.
+/// Ties a run to a process no more, or to none at all.
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
-pub fn let_run_go(tx: &WriteTx<'_>, run: RunId) -> Result<()> {
-    tx.run(LET_RUN_GO, named_params! { ":run": run }).map(drop)
+pub fn let_run_go(tx: &WriteTx<'_>, run: RunId, process: Option<ProcessId>) -> Result<()> {
+    tx.run(LET_RUN_GO, named_params! { ":run": run, ":process": process }).map(drop)
 }
 
 /// Returns the runs that end with a process.

@@ -24,8 +24,8 @@ pub fn lost_loggers(tx: &ReadTx<'_>) -> Result<Vec<Process>> {
     Ok(lost)
 }
 
-/// Ends the runs of loggers that are gone, and experiments with their last ones. A run that another process went on with is
-/// tied to that one.
+/// Ends the runs of loggers that are gone, and experiments with their last ones. A run that another process logs too ends with
+/// that one.
 ///
 /// # Errors
 /// [`crate::Error::Sqlite`].
@@ -35,7 +35,10 @@ pub fn end_lost_runs(tx: &WriteTx<'_>) -> Result<()> {
             continue;
         }
         for run in runs_held_by(tx, process.id)? {
-            place::end(tx, run, Some(LOST), WHO)?;
+            protocol::let_run_go(tx, run, Some(process.id))?;
+            if !place::is_at_work(tx, run)? {
+                place::end(tx, run, Some(LOST), WHO)?;
+            }
         }
         protocol::remove_idle_process(tx, process.id)?;
     }

@@ -44,7 +44,7 @@ pub struct LoggerOptions {
     pub experiment: Option<ExperimentId>,
     /// Add the run to the latest experiment of this name, which is made where there is none.
     pub join: Option<String>,
-    /// Go on with this run instead of making one, also when it ended. Where another process is at work on it, that one ends it.
+    /// Go on with this run instead of making one, also when it ended. Where other processes log it too, the last of them ends it.
     pub run: Option<RunId>,
     /// Inside a job, log to the job's run.
     pub from_environment: bool,
@@ -179,12 +179,8 @@ impl Place {
             if state == RunState::Waiting {
                 start_run(tx, run, WHO)?;
             }
-            let own = Identity::own();
-            // Who joins a run that another process is at work on does not end it.
-            let is_joined = protocol::holder_of_run(tx, run)?
-                .is_some_and(|holder| holder.identity != own && !holder.is_gone(tx.now_ms));
-            let owned = kind == Kind::Log && !state.is_end() && !options.keep_open && !is_joined;
-            let process = owned.then_some(own);
+            let owned = kind == Kind::Log && !state.is_end() && !options.keep_open;
+            let process = owned.then(Identity::own);
             let place = Place { path, run, job: None, attempt: 0, owned, process };
             place.begin(tx)?;
             place.hold(tx)?;
@@ -265,7 +261,7 @@ impl Place {
         Ok(())
     }
 
-    /// Ends the run, when it is ours, and the experiment with its last one.
+    /// Ends the run, when it is ours and no other process is at work on it, and the experiment with its last one.
     pub(super) fn end(&mut self, why: Option<&str>) -> Result<()> {
         if !std::mem::take(&mut self.owned) {
             return Ok(());
@@ -273,14 +269,17 @@ impl Place {
         Store::open(&self.path, Open::Existing)?.write(|tx| {
             // Taken up again where it was given up meanwhile, to end as it did.
             self.keep(tx)?;
-            end(tx, self.run, why, WHO)?;
-            match &self.process {
-                Some(identity) => {
-                    let process = protocol::keep_process(tx, identity)?;
-                    protocol::remove_idle_process(tx, process)
-                }
-                None => Ok(()),
+            let process = match &self.process {
+                Some(identity) => Some(protocol::keep_process(tx, identity)?),
+                None => None,
+            };
+            if let Some(process) = process {
+                protocol::let_run_go(tx, self.run, Some(process))?;
             }
+            if !is_at_work(tx, self.run)? {
+                end(tx, self.run, why, WHO)?;
+            }
+            process.map_or(Ok(()), |process| protocol::remove_idle_process(tx, process))
         })
     }
 }
@@ -337,10 +336,16 @@ fn go_on(tx: &WriteTx<'_>, run: RunId) -> Result<()> {
     protocol::set_state(tx, experiment, State::Running, None, WHO).map(drop)
 }
 
+/// Says whether a process that a run is tied to is still there.
+pub(super) fn is_at_work(tx: &ReadTx<'_>, run: RunId) -> Result<bool> {
+    let holders = protocol::holders_of_run(tx, run)?;
+    Ok(holders.iter().any(|holder| !holder.is_gone(tx.now_ms)))
+}
+
 /// Ends a run that no process is tied to from then on, and the experiment with its last one.
 pub(super) fn end(tx: &WriteTx<'_>, run: RunId, why: Option<&str>, who: &str) -> Result<()> {
     let (_, state, experiment, config) = origin(tx, run)?;
-    protocol::let_run_go(tx, run)?;
+    protocol::let_run_go(tx, run, None)?;
     if state.is_end() {
         return Ok(());
     }

@@ -301,7 +301,7 @@ fn a_logger_elsewhere_is_given_up_after_minutes_of_silence_and_takes_its_run_up_
 }
 
 #[test]
-fn a_run_that_ended_is_valued_anew_by_who_goes_on_with_it_and_ended_by_who_is_at_work_on_it() {
+fn a_run_that_ended_is_valued_anew_by_who_goes_on_with_it_and_ended_by_the_last_at_work_on_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
     let valued =
@@ -319,20 +319,27 @@ fn a_run_that_ended_is_valued_anew_by_who_goes_on_with_it_and_ended_by_who_is_at
                WHERE r.state = 'complete' AND r.value = 0.5";
     assert_eq!(count(&store, all), 1);
     assert_eq!(count(&store, "SELECT state = 'complete' FROM experiments"), 1);
-    // Another process is at work on it: what we log is kept, its end is not ours.
-    let theirs = log_one(again(), 0.25);
-    theirs.flush().unwrap();
+    // Another process is at work on it: what we log is kept, and the run ends with that one.
+    let ours = log_one(again(), 0.25);
     store
-        .write(|tx| tx.run("UPDATE process SET host = 'another', seen_at_ms = ?1", [tx.now_ms]))
+        .write(|tx| {
+            let other = crate::process::Identity {
+                host: "another".into(),
+                ..crate::process::Identity::own()
+            };
+            let other = crate::protocol::keep_process(tx, &other)?;
+            crate::protocol::hold_run(tx, RunId(1), other)
+        })
         .unwrap();
-    log_one(again(), 0.125).close().unwrap();
+    ours.close().unwrap();
     assert_eq!(count(&store, "SELECT state = 'running' FROM runs"), 1);
     store
         .write(|tx| {
-            let own = crate::process::Identity::own();
-            tx.run("UPDATE process SET host = ?1", [&own.host])
+            tx.run("UPDATE process SET seen_at_ms = 1", [])?;
+            crate::metric::end_lost_runs(tx)
         })
         .unwrap();
-    theirs.close().unwrap();
-    assert_eq!(count(&store, "SELECT state = 'complete' AND value = 0.125 FROM runs"), 1);
+    assert_eq!(count(&store, "SELECT state = 'failed' FROM runs"), 1);
+    assert_eq!(count(&store, "SELECT count(*) FROM held_run"), 0);
+    assert_eq!(count(&store, "SELECT count(*) FROM process"), 0);
 }
