@@ -76,7 +76,7 @@ WHERE experiment_id = :experiment AND state <> 'closed'
 
 -- name: fail_open_trials
 UPDATE trial SET state = 'failed', ended_at_ms = :now_ms, changed_at_ms = :now_ms, changed_by = :who
-WHERE pending = 1 AND study_id = (SELECT id FROM study WHERE experiment_id = :experiment)
+WHERE ended_at_ms IS NULL AND study_id = (SELECT id FROM study WHERE experiment_id = :experiment)
 
 
 -- name: schedule_due
@@ -95,12 +95,12 @@ SELECT EXISTS (
     SELECT 1 FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
     WHERE s.state <> 'closed' AND e.state = 'running' AND e.deleted_at_ms IS NULL AND e.kind <> 'log'
       AND ((s.state = 'open' AND (SELECT count(*) FROM trial t WHERE t.study_id = s.id
-                                  AND t.pending = 1
+                                  AND t.in_queue = 1
                                   AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)) < s.trial_ahead)
            OR (s.state = 'exhausted' AND NOT EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id
-                                                     AND t.pending = 1
+                                                     AND t.in_queue = 1
                                                      AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)))
-           OR EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.pending = 1
+           OR EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.in_queue = 1
                       AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
                       AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id
                                       AND r.state IN ('waiting', 'running')))))

@@ -31,7 +31,7 @@ UPDATE trial SET changed_at_ms = :now_ms WHERE id = :trial
 -- name: quiet_trials
 -- At work by hand, and not heard of since.
 SELECT t.id FROM trial t
-WHERE t.study_id = :study AND t.pending = 1 AND t.state = 'running' AND t.changed_at_ms < :since_ms
+WHERE t.study_id = :study AND t.state = 'running' AND t.changed_at_ms < :since_ms
   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
 ORDER BY t.number
 
@@ -44,8 +44,8 @@ WHERE s.id = :study AND e.deleted_at_ms IS NULL
 -- name: demand_of_study
 -- How many were proposed, wait or are at work, and wait for someone to take them.
 SELECT (SELECT count(*) FROM trial t WHERE t.study_id = :study AND t.source = 'asked'),
-       (SELECT count(*) FROM trial t WHERE t.study_id = :study AND t.pending = 1),
-       (SELECT count(*) FROM trial t WHERE t.study_id = :study AND t.pending = 1 AND t.state = 'waiting'
+       (SELECT count(*) FROM trial t WHERE t.study_id = :study AND t.ended_at_ms IS NULL),
+       (SELECT count(*) FROM trial t WHERE t.study_id = :study AND t.in_queue = 1 AND t.state = 'waiting'
            AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id))
 
 -- name: study_is_there
@@ -65,9 +65,9 @@ WHERE t.id = :trial AND e.deleted_at_ms IS NULL
 -- Those numbered above, and those of a list: what was not seen yet, and what had not ended when it was.
 SELECT t.id, t.number, t.state, t.params, t.vals, t.curve, t.extra, t.asked_at_ms, t.ended_at_ms, t.epochs,
        EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
-FROM trial t WHERE t.study_id = :study AND t.pending IN (0, 1) AND t.number >= :number
+FROM trial t WHERE t.study_id = :study AND t.number >= :number
 UNION ALL
 SELECT t.id, t.number, t.state, t.params, t.vals, t.curve, t.extra, t.asked_at_ms, t.ended_at_ms, t.epochs,
        EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
-FROM json_each(:numbers) n JOIN trial t ON t.study_id = :study AND t.pending IN (0, 1) AND t.number = n.value
+FROM json_each(:numbers) n JOIN trial t ON t.study_id = :study AND t.number = n.value
 ORDER BY 2

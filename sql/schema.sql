@@ -536,31 +536,6 @@ CREATE TABLE tail (
     stats   TEXT    NOT NULL                      -- JSON, numbers by metric; null is NaN, "inf" and "-inf" are text
 ) STRICT;
 
-CREATE TABLE trial (
-    -- One point a study asked for, or was given.
-    id            INTEGER PRIMARY KEY,
-    uid           TEXT    NOT NULL,
-    study_id      INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
-    number        INTEGER NOT NULL CHECK (number >= 0),                         -- of one trial of its study
-    config_id     INTEGER REFERENCES config (id) ON DELETE RESTRICT,            -- of its runs; NULL: it has none
-    source        TEXT    NOT NULL DEFAULT 'asked' CHECK (source = 'asked' OR source = 'added'), -- added: by a person, not by the strategy
-    params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
-    state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'pruned' OR state = 'failed'),
-    vals          TEXT    CHECK (vals IS NULL OR json_valid(vals)),                             -- one number an objective, null for NaN
-    epochs        INTEGER CHECK (epochs > 0),     -- to reach, counted from its beginning, where the study has epochs
-    curve         TEXT    CHECK (curve IS NULL OR json_valid(curve)),                            -- the first objective after each epoch
-    seen          INTEGER NOT NULL DEFAULT 0 CHECK (seen >= 0),                 -- so many changes of its study were known when it was asked for
-    extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
-    asked_at_ms   INTEGER NOT NULL,
-    asked_by      TEXT,                           -- who asked and took it at once; NULL: it waited first, or was added
-    ended_at_ms   INTEGER,
-    changed_at_ms INTEGER NOT NULL,
-    changed_by    TEXT    NOT NULL DEFAULT '',
-    pending       INTEGER NOT NULL GENERATED ALWAYS AS (ended_at_ms IS NULL) VIRTUAL, -- 1: waiting or running
-    CHECK ((state = 'complete' OR state = 'pruned' OR state = 'failed') = (ended_at_ms IS NOT NULL)),
-    CHECK (asked_by IS NULL OR source = 'asked')
-) STRICT;
-
 CREATE TABLE study_change (
     -- What a study's strategy knew, in order: how trials ended or went on, and what the study was made of from then on.
     -- A proposal follows from the trials numbered below its own and the changes up to its `seen`. Append only.
@@ -578,44 +553,6 @@ CREATE TABLE study_change (
     PRIMARY KEY (study_id, seq),
     CHECK ((number IS NULL) = (setup IS NOT NULL) AND (number IS NULL) = (state IS NULL))
 ) STRICT, WITHOUT ROWID;
-
-CREATE UNIQUE INDEX trial_by_number ON trial (study_id, pending, number);
-
-CREATE TRIGGER trial_number_is_free BEFORE INSERT ON trial
-WHEN EXISTS (SELECT 1 FROM trial
-             WHERE study_id = new.study_id AND pending = (new.ended_at_ms IS NOT NULL) AND number = new.number) BEGIN
-    SELECT raise(ABORT, 'the study has a trial of this number');
-END;
-
-CREATE TRIGGER trial_number_stays BEFORE UPDATE OF study_id, number ON trial
-WHEN new.study_id <> old.study_id OR new.number <> old.number BEGIN
-    SELECT raise(ABORT, 'a trial keeps its number');
-END;
-
-CREATE TRIGGER trial_added AFTER INSERT ON trial WHEN new.asked_by IS NULL AND new.ended_at_ms IS NULL BEGIN
-    INSERT INTO event (at_ms, what, what_id, to_state, who)
-    VALUES (new.changed_at_ms, 'trial', new.id, new.state, new.changed_by);
-END;
-
-CREATE TRIGGER trial_changed AFTER UPDATE OF state ON trial
-WHEN old.state <> new.state AND old.ended_at_ms IS NULL AND new.ended_at_ms IS NULL BEGIN
-    INSERT INTO event (at_ms, what, what_id, from_state, to_state, who)
-    VALUES (new.changed_at_ms, 'trial', new.id, old.state, new.state, new.changed_by);
-END;
-
-CREATE TRIGGER trial_given AFTER INSERT ON trial WHEN new.ended_at_ms IS NOT NULL BEGIN
-    INSERT INTO study_change (study_id, seq, number, state, vals, epochs, reached, at_ms, who)
-    VALUES (new.study_id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.study_id),
-            new.number, new.state, new.vals, new.epochs, json_array_length(new.curve), new.changed_at_ms, new.changed_by);
-END;
-
-CREATE TRIGGER trial_told AFTER UPDATE OF state, vals, epochs, curve ON trial
-WHEN new.ended_at_ms IS NOT NULL OR old.ended_at_ms IS NOT NULL BEGIN
-    INSERT INTO study_change (study_id, seq, number, state, vals, epochs, reached, from_state, at_ms, who)
-    VALUES (new.study_id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.study_id),
-            new.number, new.state, new.vals, new.epochs, json_array_length(new.curve), old.state, new.changed_at_ms,
-            new.changed_by);
-END;
 
 CREATE TRIGGER study_change_is_append_only BEFORE UPDATE ON study_change BEGIN
     SELECT raise(ABORT, 'what a strategy knew is append-only');
@@ -649,6 +586,65 @@ CREATE TABLE held_trial (
 ) STRICT;
 
 CREATE INDEX held_trial_for_process ON held_trial (process_id);
+
+CREATE TABLE trial (
+    -- One point a study asked for, or was given.
+    id            INTEGER PRIMARY KEY,
+    uid           TEXT    NOT NULL,
+    study_id      INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    number        INTEGER NOT NULL CHECK (number >= 0),                         -- of one trial of its study
+    config_id     INTEGER REFERENCES config (id) ON DELETE RESTRICT,            -- of its runs; NULL: it has none
+    source        TEXT    NOT NULL DEFAULT 'asked' CHECK (source = 'asked' OR source = 'added'), -- added: by a person, not by the strategy
+    params        TEXT    NOT NULL CHECK (json_valid(params)),                  -- the searched parameters alone
+    state         TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'complete' OR state = 'pruned' OR state = 'failed'),
+    vals          TEXT    CHECK (vals IS NULL OR json_valid(vals)),                             -- one number an objective, null for NaN
+    epochs        INTEGER CHECK (epochs > 0),     -- to reach, counted from its beginning, where the study has epochs
+    curve         TEXT    CHECK (curve IS NULL OR json_valid(curve)),                            -- the first objective after each epoch
+    seen          INTEGER NOT NULL DEFAULT 0 CHECK (seen >= 0),                 -- so many changes of its study were known when it was asked for
+    extra         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),
+    asked_at_ms   INTEGER NOT NULL,
+    asked_by      TEXT,                           -- who asked and took it at once; NULL: it waited first, or was added
+    ended_at_ms   INTEGER,
+    changed_at_ms INTEGER NOT NULL,
+    changed_by    TEXT    NOT NULL DEFAULT '',
+    in_queue      INTEGER GENERATED ALWAYS AS (ended_at_ms IS NULL AND (state = 'waiting' OR config_id IS NOT NULL)) VIRTUAL, -- 1: it waits, or jobs do its runs
+    CHECK ((state = 'complete' OR state = 'pruned' OR state = 'failed') = (ended_at_ms IS NOT NULL)),
+    CHECK (asked_by IS NULL OR source = 'asked')
+) STRICT;
+
+CREATE UNIQUE INDEX trial_by_number ON trial (study_id, number);
+
+CREATE INDEX trial_in_queue ON trial (study_id, number) WHERE in_queue = 1;
+
+CREATE TRIGGER trial_number_stays BEFORE UPDATE OF study_id, number ON trial
+WHEN new.study_id <> old.study_id OR new.number <> old.number BEGIN
+    SELECT raise(ABORT, 'a trial keeps its number');
+END;
+
+CREATE TRIGGER trial_added AFTER INSERT ON trial WHEN new.asked_by IS NULL AND new.ended_at_ms IS NULL BEGIN
+    INSERT INTO event (at_ms, what, what_id, to_state, who)
+    VALUES (new.changed_at_ms, 'trial', new.id, new.state, new.changed_by);
+END;
+
+CREATE TRIGGER trial_changed AFTER UPDATE OF state ON trial
+WHEN old.state <> new.state AND old.ended_at_ms IS NULL AND new.ended_at_ms IS NULL BEGIN
+    INSERT INTO event (at_ms, what, what_id, from_state, to_state, who)
+    VALUES (new.changed_at_ms, 'trial', new.id, old.state, new.state, new.changed_by);
+END;
+
+CREATE TRIGGER trial_given AFTER INSERT ON trial WHEN new.ended_at_ms IS NOT NULL BEGIN
+    INSERT INTO study_change (study_id, seq, number, state, vals, epochs, reached, at_ms, who)
+    VALUES (new.study_id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.study_id),
+            new.number, new.state, new.vals, new.epochs, json_array_length(new.curve), new.changed_at_ms, new.changed_by);
+END;
+
+CREATE TRIGGER trial_told AFTER UPDATE OF state, vals, epochs, curve ON trial
+WHEN new.ended_at_ms IS NOT NULL OR old.ended_at_ms IS NOT NULL BEGIN
+    INSERT INTO study_change (study_id, seq, number, state, vals, epochs, reached, from_state, at_ms, who)
+    VALUES (new.study_id, (SELECT coalesce(max(seq), 0) + 1 FROM study_change WHERE study_id = new.study_id),
+            new.number, new.state, new.vals, new.epochs, json_array_length(new.curve), old.state, new.changed_at_ms,
+            new.changed_by);
+END;
 
 CREATE VIEW experiments AS
 -- One row an experiment: what was done, why, with which code, and how far it is.
@@ -827,7 +823,7 @@ SELECT NULL, strftime('%Y-%m-%dT%H:%M:%fZ', t.asked_at_ms / 1000.0, 'unixepoch')
 FROM trial t WHERE t.asked_by IS NOT NULL
 UNION ALL
 SELECT NULL, strftime('%Y-%m-%dT%H:%M:%fZ', c.at_ms / 1000.0, 'unixepoch'), 'trial', t.id, c.from_state, c.state, c.who, NULL
-FROM study_change c JOIN trial t ON t.study_id = c.study_id AND t.pending IN (0, 1) AND t.number = c.number
+FROM study_change c JOIN trial t ON t.study_id = c.study_id AND t.number = c.number
 WHERE c.at_ms IS NOT NULL AND c.from_state IS NOT c.state;
 
 CREATE VIEW notes AS

@@ -21,7 +21,7 @@ WHERE s.experiment_id = :experiment
 
 -- name: state_of_study
 SELECT s.state, s.experiment_id, e.kind,
-       EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.pending = 1 AND t.state = 'waiting'
+       EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.in_queue = 1 AND t.state = 'waiting'
                AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id))
 FROM study s JOIN experiment e ON e.id = s.experiment_id WHERE s.id = :study
 
@@ -32,7 +32,7 @@ SELECT base, targets FROM study WHERE id = :study
 SELECT s.id, s.uid, s.experiment_id, e.name, s.state, s.strategy, s.trial_max, s.seed,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS complete,
-       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.pending = 1) AS pending,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.ended_at_ms IS NULL) AS pending,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.source = 'asked') AS asked
 FROM study s JOIN experiment e ON e.id = s.experiment_id
 WHERE e.deleted_at_ms IS NULL ORDER BY s.id
@@ -41,7 +41,7 @@ WHERE e.deleted_at_ms IS NULL ORDER BY s.id
 SELECT s.id, s.uid, s.experiment_id, e.name, s.state, s.strategy, s.trial_max, s.seed,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.state = 'complete') AS complete,
-       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.pending = 1) AS pending,
+       (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.ended_at_ms IS NULL) AS pending,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.source = 'asked') AS asked
 FROM study s JOIN experiment e ON e.id = s.experiment_id
 WHERE s.id = :study
@@ -52,13 +52,13 @@ SELECT strategy, settings, space, constraints, seed, trial_max, trial_ahead, epo
 -- name: pending_trials
 -- Those whose runs jobs do; whoever asked by hand has the others.
 SELECT t.id, t.number FROM trial t
-WHERE t.study_id = :study AND t.pending = 1 AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
+WHERE t.study_id = :study AND t.in_queue = 1 AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
 ORDER BY t.number
 
 -- name: settled_trials
 -- Pending ones all of whose runs have ended.
 SELECT t.id, t.curve FROM trial t
-WHERE t.study_id = :study AND t.pending = 1
+WHERE t.study_id = :study AND t.in_queue = 1
   AND EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id AND (r.state = 'waiting' OR r.state = 'running'))
 ORDER BY t.number
@@ -91,7 +91,7 @@ SELECT count(*) FROM trial t JOIN run r ON r.trial_id = t.id WHERE t.study_id = 
 -- name: run_at_epochs
 -- The run of a trial that ended with a checkpoint after so many epochs.
 SELECT r.id FROM run r
-WHERE r.trial_id = (SELECT t.id FROM trial t WHERE t.study_id = :study AND t.pending IN (0, 1) AND t.number = :number)
+WHERE r.trial_id = (SELECT t.id FROM trial t WHERE t.study_id = :study AND t.number = :number)
   AND r.seed = :seed AND r.epochs = :epochs ORDER BY r.id DESC LIMIT 1
 
 -- name: begin_leg
@@ -110,7 +110,7 @@ SELECT t.id, t.number, r.id, coalesce(s.n, 0) FROM trial t
 JOIN run r ON r.trial_id = t.id AND r.state = 'running' AND r.prune_why IS NULL
 LEFT JOIN metric m ON m.name = :metric
 LEFT JOIN series s ON s.run_id = r.id AND s.metric_id = m.id
-WHERE t.study_id = :study AND t.pending = 1
+WHERE t.study_id = :study AND t.in_queue = 1
 ORDER BY t.number
 
 -- name: told_of_trial
@@ -130,29 +130,22 @@ WHERE r.trial_id = :trial AND r.prune_why IS NOT NULL AND (r.state = 'waiting' O
 SELECT s.id, s.experiment_id FROM study s CROSS JOIN experiment e ON e.id = s.experiment_id
 WHERE s.state <> 'closed' AND s.stop IS NOT NULL AND e.state = 'running' AND e.deleted_at_ms IS NULL AND e.kind <> 'log'
 
--- name: any_pending
-SELECT EXISTS (SELECT 1 FROM trial WHERE study_id = :study AND pending = 1)
-
 -- name: trials_since
--- Those that ended come before those at work, each by number.
 SELECT number, params, source, seen, epochs, json_extract(extra, '$.from.number'), json_extract(extra, '$.from.epochs')
-FROM trial WHERE study_id = :study AND pending = 0 AND number >= :number
-UNION ALL
-SELECT number, params, source, seen, epochs, json_extract(extra, '$.from.number'), json_extract(extra, '$.from.epochs')
-FROM trial WHERE study_id = :study AND pending = 1 AND number >= :number
+FROM trial WHERE study_id = :study AND number >= :number ORDER BY number
 
 -- name: changes_since
 SELECT c.seq, c.number, c.state, c.vals, c.epochs, c.reached, c.setup,
        CASE WHEN c.reached > 0 THEN (SELECT t.curve FROM trial t
-                                   WHERE t.study_id = c.study_id AND t.pending IN (0, 1) AND t.number = c.number) END AS curve
+                                   WHERE t.study_id = c.study_id AND t.number = c.number) END AS curve
 FROM study_change c WHERE c.study_id = :study AND c.seq > :seq ORDER BY c.seq
 
 -- name: curve_of_trial
-SELECT curve FROM trial WHERE study_id = :study AND pending IN (0, 1) AND number = :number
+SELECT curve FROM trial WHERE study_id = :study AND number = :number
 
 -- name: legs_of_trial
 SELECT t.epochs, s.strategy, coalesce(json_array_length(t.curve), 0)
-FROM trial t JOIN study s ON s.id = t.study_id WHERE t.study_id = :study AND t.pending IN (0, 1) AND t.number = :number
+FROM trial t JOIN study s ON s.id = t.study_id WHERE t.study_id = :study AND t.number = :number
 
 -- name: stops_of_study
 -- Trials that a rule ended, with what they said by then, and whether one of their runs was lost: what was said before that by
@@ -165,24 +158,23 @@ WHERE t.study_id = :study AND s.stop IS NOT NULL AND json_type(t.extra, '$.prune
 ORDER BY t.number
 
 -- name: trial_by_number
-SELECT id FROM trial WHERE study_id = :study AND pending IN (0, 1) AND number = :number
+SELECT id FROM trial WHERE study_id = :study AND number = :number
 
 -- name: trial_to_tell
 -- With what a tell must know of its study.
 SELECT t.id, t.state, EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id), s.state,
-       (SELECT count(*) FROM objective o WHERE o.experiment_id = s.experiment_id), t.curve
+       (SELECT count(*) FROM objective o WHERE o.experiment_id = s.experiment_id), t.curve,
+       EXISTS (SELECT 1 FROM held_trial h WHERE h.trial_id = t.id)
 FROM trial t JOIN study s ON s.id = t.study_id
-WHERE t.id = coalesce((SELECT id FROM trial WHERE study_id = :study AND pending = 1 AND number = :number),
-                      (SELECT id FROM trial WHERE study_id = :study AND pending = 0 AND number = :number))
+WHERE t.study_id = :study AND t.number = :number
 
 -- name: trials_of_study
--- As trials_since.
 SELECT number, params, source, state, vals, epochs, curve, asked_at_ms, ended_at_ms, extra,
        (SELECT s.strategy FROM study s WHERE s.id = :study) AS strategy,
-       CASE WHEN epochs IS NOT NULL AND pending = 1
+       CASE WHEN epochs IS NOT NULL AND ended_at_ms IS NULL
             THEN (SELECT c.vals FROM study_change c WHERE c.study_id = :study AND c.number = trial.number AND c.state = 'complete'
                   ORDER BY c.seq DESC LIMIT 1) END AS vals_before
-FROM trial WHERE study_id = :study AND pending IN (0, 1)
+FROM trial WHERE study_id = :study
 
 -- name: add_trial
 -- Who takes it at once asked for it.
@@ -200,7 +192,7 @@ VALUES (:uid, :study, :number, :config, 'added', :params, :state, :vals, :epochs
 -- name: points_to_try
 -- Added without a value or proposed by another program, and not handed out yet.
 SELECT t.id, t.number, t.params, t.config_id FROM trial t
-WHERE t.study_id = :study AND t.pending = 1 AND t.state = 'waiting'
+WHERE t.study_id = :study AND t.in_queue = 1 AND t.state = 'waiting'
   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
 ORDER BY t.number LIMIT :limit
 
@@ -214,7 +206,7 @@ WHERE id = :trial AND state IN ('waiting', 'running')
 
 -- name: go_on_with_trial
 UPDATE trial SET state = :state, vals = NULL, epochs = :epochs, ended_at_ms = NULL, changed_at_ms = :now_ms, changed_by = :who
-WHERE study_id = :study AND pending = 0 AND number = :number
+WHERE study_id = :study AND number = :number AND ended_at_ms IS NOT NULL
 
 -- name: set_study_state
 UPDATE study SET state = :state, changed_at_ms = :now_ms, changed_by = :who WHERE id = :study AND state <> :state
@@ -222,7 +214,7 @@ UPDATE study SET state = :state, changed_at_ms = :now_ms, changed_by = :who WHER
 -- name: close_when_done
 UPDATE study SET state = 'closed', changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :study AND state = 'exhausted'
-  AND NOT EXISTS (SELECT 1 FROM trial WHERE study_id = :study AND pending = 1)
+  AND (SELECT max(number) FROM trial WHERE study_id = :study AND ended_at_ms IS NULL) IS NULL
 
 -- name: edit_study
 UPDATE study SET strategy = :strategy, settings = :settings, space = :space, constraints = :constraints, trial_max = :trial_max
@@ -230,8 +222,7 @@ WHERE id = :study
 
 -- name: next_of_study
 -- The number of the next trial, and the last change.
-SELECT 1 + max(coalesce((SELECT max(number) FROM trial WHERE study_id = :study AND pending = 0), -1),
-               coalesce((SELECT max(number) FROM trial WHERE study_id = :study AND pending = 1), -1)),
+SELECT 1 + coalesce((SELECT max(number) FROM trial WHERE study_id = :study), -1),
        coalesce((SELECT max(seq) FROM study_change WHERE study_id = :study), 0)
 
 -- name: count_asked
@@ -244,7 +235,7 @@ WHERE id = :experiment AND (state = 'complete' OR state = 'failed' OR state = 'c
 -- name: hold_trial
 -- Who tries a point; whoever takes it over from one that is gone is one more.
 INSERT INTO held_trial (trial_id, process_id)
-SELECT id, :process FROM trial WHERE study_id = :study AND pending = 1 AND number = :number AND state = 'running'
+SELECT id, :process FROM trial WHERE study_id = :study AND number = :number AND state = 'running'
 ON CONFLICT DO UPDATE SET process_id = excluded.process_id, take = take + 1
 
 -- name: held_trials
@@ -258,10 +249,10 @@ WHERE :study IS NULL OR t.study_id = :study
 ORDER BY p.id
 
 -- name: trial_to_take_over
-SELECT params, epochs, coalesce(json_array_length(curve), 0) > 0 FROM trial WHERE study_id = :study AND pending IN (0, 1) AND number = :number
+SELECT params, epochs, coalesce(json_array_length(curve), 0) > 0 FROM trial WHERE study_id = :study AND number = :number
 
 -- name: let_trial_go
 DELETE FROM held_trial WHERE trial_id = :trial
 
 -- name: note_error_of_trial
-UPDATE trial SET extra = json_set(extra, '$.error', :error) WHERE study_id = :study AND pending IN (0, 1) AND number = :number
+UPDATE trial SET extra = json_set(extra, '$.error', :error) WHERE study_id = :study AND number = :number

@@ -179,7 +179,7 @@ SELECT NULL, strftime('%Y-%m-%dT%H:%M:%fZ', t.asked_at_ms / 1000.0, 'unixepoch')
 FROM trial t WHERE t.asked_by IS NOT NULL
 UNION ALL
 SELECT NULL, strftime('%Y-%m-%dT%H:%M:%fZ', c.at_ms / 1000.0, 'unixepoch'), 'trial', t.id, c.from_state, c.state, c.who, NULL
-FROM study_change c JOIN trial t ON t.study_id = c.study_id AND t.pending IN (0, 1) AND t.number = c.number
+FROM study_change c JOIN trial t ON t.study_id = c.study_id AND t.number = c.number
 WHERE c.at_ms IS NOT NULL AND c.from_state IS NOT c.state;
 
 CREATE VIEW notes AS

@@ -187,7 +187,7 @@ fn a_file_of_an_older_release_is_brought_up_to_date_by_whoever_opens_it() {
     lab.mle(&["run", "--db", "new.db", "--", "true"]).ok();
     let now = lab.sql("new.db", "PRAGMA user_version");
     let id = lab.sql("new.db", "PRAGMA application_id").join("");
-    // A study of two points of the first release, one with a value and one at work.
+    // A study of three points of the first release: one with a value, one at work, and one that jobs do.
     rusqlite::Connection::open(lab.path("x.db"))
         .and_then(|file| {
             file.execute_batch("PRAGMA journal_mode = WAL")?;
@@ -201,7 +201,11 @@ fn a_file_of_an_older_release_is_brought_up_to_date_by_whoever_opens_it() {
                    INSERT INTO trial (uid, study_id, number, source, params, state, vals, seen, asked_at_ms, ended_at_ms,
                                       changed_at_ms, changed_by)
                        VALUES ('a', 1, 0, 'added', '{{"x":0.25}}', 'complete', '[0.5]', 1, 2000, 2000, 2000, 'me'),
-                              ('b', 1, 1, 'added', '{{"x":0.75}}', 'waiting', NULL, 2, 3000, NULL, 3000, 'me');
+                              ('b', 1, 1, 'added', '{{"x":0.75}}', 'waiting', NULL, 2, 3000, NULL, 3000, 'me'),
+                              ('c', 1, 2, 'added', '{{"x":0.5}}', 'running', NULL, 2, 3000, NULL, 3000, 'me');
+                   INSERT INTO config (hash, params) VALUES ('h', '{{"x":0.5}}');
+                   INSERT INTO run (uid, experiment_id, config_id, trial_id, seed, state, created_at_ms, started_at_ms, changed_at_ms)
+                       VALUES ('r', 1, 1, 3, 0, 'running', 3000, 3000, 3000);
                    UPDATE trial SET state = 'running', changed_at_ms = 4000, changed_by = 'you' WHERE number = 1;
                    CREATE VIEW trials AS SELECT id FROM trial;
                    CREATE VIEW "my own" AS SELECT number FROM trial;
@@ -212,28 +216,33 @@ fn a_file_of_an_older_release_is_brought_up_to_date_by_whoever_opens_it() {
         .expect("a file of the first release");
     let events =
         lab.sql("x.db", "SELECT what, what_id, from_state, to_state, who FROM event ORDER BY id");
-    assert_eq!(events.len(), 5, "{events:?}");
+    assert_eq!(events.len(), 7, "{events:?}");
     assert!(lab.mle(&["study", "show", "old", "--db", "x.db"]).ok().contains("tpe"));
     assert_eq!(lab.sql("x.db", "PRAGMA user_version"), now);
     let kept = "SELECT what, what_id, from_state, to_state, who FROM events ORDER BY id";
     assert_eq!(lab.sql("x.db", kept), events);
     // Views of people and of experiments stay.
-    assert_eq!(lab.sql("x.db", "SELECT number FROM \"my own\" ORDER BY 1"), ["0", "1"]);
-    assert_eq!(lab.sql("x.db", "SELECT count(*) FROM wide_1"), ["0"]);
-    assert_eq!(lab.sql("x.db", "SELECT count(uid) FROM trials"), ["2"]);
+    assert_eq!(lab.sql("x.db", "SELECT number FROM \"my own\" ORDER BY 1"), ["0", "1", "2"]);
+    assert_eq!(lab.sql("x.db", "SELECT count(*) FROM wide_1"), ["1"]);
+    assert_eq!(lab.sql("x.db", "SELECT count(uid) FROM trials"), ["3"]);
+    let queued = "SELECT config_id, in_queue FROM trial ORDER BY number";
+    assert_eq!(lab.sql("x.db", queued), ["|0", "|0", "1|1"]);
     // It goes on where it was, and each change of state is told once.
     lab.mle(&["tell", "old", "1", "loss=0.1", "--db", "x.db"]).ok();
     let asked = lab.mle(&["ask", "old", "--json", "--db", "x.db"]).ok();
-    assert!(asked.contains("\"number\":2") || asked.contains("\"number\": 2"), "{asked}");
-    lab.mle(&["tell", "old", "2", "--failed", "--db", "x.db"]).ok();
+    assert!(asked.contains("\"number\":3") || asked.contains("\"number\": 3"), "{asked}");
+    lab.mle(&["tell", "old", "3", "--failed", "--db", "x.db"]).ok();
     let since = "SELECT what_id, from_state, to_state FROM events WHERE what = 'trial' AND id IS NULL ORDER BY at, to_state DESC";
-    assert_eq!(lab.sql("x.db", since), ["2|running|complete", "3||running", "3|running|failed"]);
+    assert_eq!(lab.sql("x.db", since), ["2|running|complete", "4||running", "4|running|failed"]);
     assert!(lab.mle(&["study", "replay", "old", "--db", "x.db"]).ok().contains("identical"));
     let twice =
         "INSERT INTO trial (uid, study_id, number, params, state, asked_at_ms, changed_at_ms)
-                 VALUES ('c', 1, 2, '{}', 'waiting', 1, 1)";
+                 VALUES ('d', 1, 2, '{}', 'waiting', 1, 1)";
     let refused = rusqlite::Connection::open(lab.path("x.db"))
         .and_then(|file| file.execute(twice, []))
         .expect_err("one trial of a number");
-    assert!(refused.to_string().contains("has a trial of this number"), "{refused}");
+    assert!(
+        refused.to_string().contains("UNIQUE constraint failed: trial.study_id, trial.number"),
+        "{refused}"
+    );
 }

@@ -90,9 +90,8 @@ const MAY_READ_ALL: &[(&str, &str)] = &[
     // The scripts that are at work just now.
     ("protocol", "list_processes"),
     ("search", "held_trials"),
-    // A person looks at all studies, or has one replayed.
+    // A person looks at all studies.
     ("search", "list_studies"),
-    ("search", "stops_of_study"),
     // The schema is small.
     ("protocol", "text_of_view"),
     ("protocol", "wide_views"),

@@ -279,10 +279,7 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
     let mut work = if given.is_empty() { None } else { Some(self::work(tx, study.id)?) };
     for (trial, config, wanted) in given {
         if let Some(work) = &work {
-            let config = match config {
-                Some(config) => config,
-                None => protocol::add_config(tx, &work.config(&wanted.params))?,
-            };
+            let config = config_of_point(tx, work, trial, config, &wanted)?;
             add_runs(tx, study, work, trial, config, &wanted, who)?;
         }
         pending += 1;
@@ -318,6 +315,23 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
     Ok(asked)
 }
 
+/// Returns the config of a point that people or another program want to be tried; the trial says from now on that it has
+/// one.
+fn config_of_point(
+    tx: &WriteTx<'_>,
+    work: &Work,
+    trial: TrialId,
+    known: Option<ConfigId>,
+    wanted: &Wanted,
+) -> Result<ConfigId> {
+    if let Some(config) = known {
+        return Ok(config);
+    }
+    let config = protocol::add_config(tx, &work.config(&wanted.params))?;
+    study::outside::set_config(tx, trial, config)?;
+    Ok(config)
+}
+
 /// Makes jobs of the points that another program proposed; ends the study when it proposes no more.
 fn hand_out(tx: &WriteTx<'_>, study: &Study, mut pending: u64, who: &str) -> Result<usize> {
     let demand = study::outside::demand(tx, study.id)?;
@@ -329,11 +343,7 @@ fn hand_out(tx: &WriteTx<'_>, study: &Study, mut pending: u64, who: &str) -> Res
     let work = if given.is_empty() { None } else { Some(self::work(tx, study.id)?) };
     for (trial, config, wanted) in given {
         if let Some(work) = &work {
-            let config = match config {
-                Some(config) => config,
-                None => protocol::add_config(tx, &work.config(&wanted.params))?,
-            };
-            study::outside::set_config(tx, trial, config)?;
+            let config = config_of_point(tx, work, trial, config, &wanted)?;
             add_runs(tx, study, work, trial, config, &wanted, who)?;
         }
         pending += 1;

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_add_tail.sql"),
     include_str!("../../migrations/0003_fewer_pages_a_trial.sql"),
     include_str!("../../migrations/0004_add_process.sql"),
+    include_str!("../../migrations/0005_a_trial_ends_in_place.sql"),
 ];
 
 /// The public interface: every view, dropped and created again by each migration.

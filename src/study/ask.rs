@@ -194,10 +194,18 @@ pub fn tell(
     who: &str,
 ) -> Result<()> {
     let key = i64::try_from(number).unwrap_or(i64::MAX);
-    type Row = (TrialId, String, bool, String, i64, Option<String>);
-    let (trial, state, has_runs, of_study, wants, before): Row = tx
+    type Row = (TrialId, String, bool, String, i64, Option<String>, bool);
+    let (trial, state, has_runs, of_study, wants, before, is_held): Row = tx
         .maybe(TRIAL_TO_TELL, named_params! { ":study": study, ":number": key }, |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+                row.get(6)?,
+            ))
         })?
         .ok_or_else(|| Error::not_found("trial", number))?;
     let refuse = |why: String| Err(Error::Conflict { what: "trial", id: number.to_string(), why });
@@ -230,7 +238,9 @@ pub fn tell(
             ":trial": trial, ":state": state, ":vals": values, ":curve": curve, ":now_ms": tx.now_ms, ":who": who,
         },
     )?;
-    tx.run(LET_TRIAL_GO, named_params! { ":trial": trial })?;
+    if is_held {
+        tx.run(LET_TRIAL_GO, named_params! { ":trial": trial })?;
+    }
     match of_study.as_str() {
         "exhausted" => close_when_done(tx, study, &stand(tx, study)?, who),
         _ => Ok(()),

@@ -77,8 +77,6 @@ pub(super) fn read(tx: &ReadTx<'_>, study: StudyId, number: u64, seq: i64) -> Re
         });
         Ok(())
     })?;
-    // Two runs of ascending numbers.
-    log.rows.sort_by_key(|row| row.number);
     tx.each(CHANGES_SINCE, named_params! { ":study": study, ":seq": seq }, |row| {
         let what = match row.get::<_, Option<String>>(6)? {
             Some(setup) => What::Setup(setup),

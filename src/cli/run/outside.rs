@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Its study is open, and no trial waits or is at work.
 const IS_DRY: &str =
     "SELECT EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = ?1 AND s.state = 'open'
-    AND NOT EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.pending = 1))";
+    AND NOT EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.ended_at_ms IS NULL))";
 
 /// Searches of `mle run` whose points another program proposes, and none is left to try.
 const DRY_SEARCHES: &str = "SELECT e.id, e.name, s.settings FROM study s JOIN experiment e ON e.id = s.experiment_id
