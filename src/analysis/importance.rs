@@ -109,21 +109,20 @@ fn variances(
     let some: Vec<Vec<f64>> = rows.iter().step_by(step).cloned().collect();
     let their: Vec<f64> = values.iter().step_by(step).copied().collect();
     let forest = forest::grow(axes, &some, &their, 0);
-    let mut alone = vec![0.0; axes.len()];
-    let mut trees = 0.0;
-    let mut usable: Vec<(&Tree, f64)> = Vec::new();
-    for tree in &forest {
-        let total = total_variance(tree);
-        if total <= 0.0 {
-            continue;
-        }
-        trees += 1.0;
-        usable.push((tree, total));
-        for (at, share) in alone.iter_mut().enumerate() {
-            *share += marginal_variance(tree, axes, &[at]) / total;
-        }
-    }
-    alone.iter_mut().for_each(|share| *share /= f64::max(trees, 1.0));
+    // What each tree's axes explain alone, and of how much.
+    let trees: Vec<(&Tree, f64, Vec<f64>)> = forest
+        .iter()
+        .map(|tree| (tree, total_variance(tree)))
+        .filter(|(_, total)| *total > 0.0)
+        .map(|(tree, total)| {
+            let single = |at| marginal_variance(tree, axes, at, None);
+            (tree, total, (0..axes.len()).map(single).collect())
+        })
+        .collect();
+    let count = f64::max(trees.len() as f64, 1.0);
+    let alone: Vec<f64> = (0..axes.len())
+        .map(|at| trees.iter().map(|(_, total, single)| single[at] / total).sum::<f64>() / count)
+        .collect();
     let mut order: Vec<usize> = (0..axes.len()).collect();
     order.sort_by(|&a, &b| alone[b].total_cmp(&alone[a]));
     order.truncate(PAIRED_MAX);
@@ -131,15 +130,14 @@ fn variances(
     let mut together = Vec::new();
     for (place, &a) in order.iter().enumerate() {
         for &b in &order[place + 1..] {
-            let share: f64 = usable
+            let share: f64 = trees
                 .iter()
-                .map(|(tree, total)| {
-                    let single = |at| marginal_variance(tree, axes, &[at]);
-                    let both = marginal_variance(tree, axes, &[a, b]) - single(a) - single(b);
+                .map(|(tree, total, single)| {
+                    let both = marginal_variance(tree, axes, a, Some(b)) - single[a] - single[b];
                     both.max(0.0) / total
                 })
                 .sum();
-            together.push((a, b, share / f64::max(trees, 1.0)));
+            together.push((a, b, share / count));
         }
     }
     together.sort_by(|a, b| b.2.total_cmp(&a.2));
@@ -153,56 +151,89 @@ fn total_variance(tree: &Tree) -> f64 {
 }
 
 /// Returns the variance of what a tree predicts as a function of one or two axes, the others averaged out.
-fn marginal_variance(tree: &Tree, axes: &[Axis], of: &[usize]) -> f64 {
-    let cells: Vec<Vec<(f64, f64)>> = of.iter().map(|&at| cells(tree, axes[at], at)).collect();
-    let columns = cells.get(1).map_or(1, Vec::len);
-    let mut means = vec![0.0; cells[0].len() * columns];
+///
+/// A leaf adds to a block of cells: it is noted at the block's corners, and summed up over all leaves at once.
+fn marginal_variance(tree: &Tree, axes: &[Axis], first: usize, second: Option<usize>) -> f64 {
+    let rows = Cells::of(tree, axes[first], first);
+    let columns = second.map(|at| Cells::of(tree, axes[at], at));
+    let width = columns.as_ref().map_or(1, |columns| columns.shares.len()) + 1;
+    let mut means = vec![0.0; (rows.shares.len() + 1) * width];
     for leaf in tree {
         let rest: f64 = leaf
             .sides
             .iter()
             .enumerate()
-            .filter(|(at, _)| !of.contains(at))
+            .filter(|(at, _)| *at != first && Some(*at) != second)
             .map(|(_, side)| side.share())
             .product();
         let weight = rest * leaf.value;
-        for (i, (x, _)) in cells[0].iter().enumerate() {
-            if !leaf.sides[of[0]].has(*x) {
-                continue;
-            }
-            match cells.get(1) {
-                None => means[i] += weight,
-                Some(second) => {
-                    for (j, (y, _)) in second.iter().enumerate() {
-                        if leaf.sides[of[1]].has(*y) {
-                            means[i * columns + j] += weight;
-                        }
-                    }
-                }
+        let across = match (&columns, second) {
+            (Some(columns), Some(at)) => columns.covered(&leaf.sides[at]),
+            _ => vec![(0, 1)],
+        };
+        for (top, bottom) in rows.covered(&leaf.sides[first]) {
+            for (left, right) in &across {
+                means[top * width + left] += weight;
+                means[top * width + right] -= weight;
+                means[bottom * width + left] -= weight;
+                means[bottom * width + right] += weight;
             }
         }
     }
-    let share = |place: usize| {
-        cells[0][place / columns].1 * cells.get(1).map_or(1.0, |cells| cells[place % columns].1)
+    for at in 0..means.len() {
+        let (above, left) = (at.checked_sub(width), at % width > 0);
+        let corner = if left { above.map_or(0.0, |above| means[above - 1]) } else { 0.0 };
+        let left = if left { means[at - 1] } else { 0.0 };
+        means[at] += above.map_or(0.0, |above| means[above]) + left - corner;
+    }
+    let one = [1.0];
+    let across = columns.as_ref().map_or(&one[..], |columns| &columns.shares);
+    let cells = || {
+        rows.shares.iter().zip(means.chunks(width)).flat_map(|(row, means)| {
+            across.iter().zip(means).map(move |(column, mean)| (row * column, *mean))
+        })
     };
-    let mean: f64 = means.iter().enumerate().map(|(at, value)| share(at) * value).sum();
-    means.iter().enumerate().map(|(at, value)| share(at) * (value - mean).powi(2)).sum()
+    let mean: f64 = cells().map(|(share, value)| share * value).sum();
+    cells().map(|(share, value)| share * (value - mean).powi(2)).sum()
 }
 
-/// Returns parts of an axis in which a tree does not change: a value in each, and the part's share.
-fn cells(tree: &Tree, axis: Axis, at: usize) -> Vec<(f64, f64)> {
-    if let Axis::Choice(count) = axis {
-        return (0..count).map(|choice| (choice as f64, 1.0 / count as f64)).collect();
+/// The parts of an axis in which a tree does not change.
+struct Cells {
+    /// Where they meet, on a line.
+    edges: Vec<f64>,
+    /// How much of the axis each is.
+    shares: Vec<f64>,
+}
+
+impl Cells {
+    fn of(tree: &Tree, axis: Axis, at: usize) -> Cells {
+        if let Axis::Choice(count) = axis {
+            return Cells { edges: Vec::new(), shares: vec![1.0 / count as f64; count] };
+        }
+        let mut edges = vec![0.0, 1.0];
+        for leaf in tree {
+            if let Side::Interval(from, to) = leaf.sides[at] {
+                edges.extend([from, to]);
+            }
+        }
+        edges.sort_by(f64::total_cmp);
+        edges.dedup();
+        let shares = edges.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        Cells { edges, shares }
     }
-    let mut edges = vec![0.0, 1.0];
-    for leaf in tree {
-        if let Side::Interval(from, to) = leaf.sides[at] {
-            edges.extend([from, to]);
+
+    /// Returns which of them a side covers: from, and the one after.
+    fn covered(&self, side: &Side) -> Vec<(usize, usize)> {
+        match side {
+            Side::Interval(from, to) => {
+                let place = |edge: f64| self.edges.partition_point(|other| *other < edge);
+                vec![(place(*from), place(*to))]
+            }
+            Side::Set(inside) => {
+                (0..inside.len()).filter(|&at| inside[at]).map(|at| (at, at + 1)).collect()
+            }
         }
     }
-    edges.sort_by(f64::total_cmp);
-    edges.dedup();
-    edges.windows(2).map(|pair| (f64::midpoint(pair[0], pair[1]), pair[1] - pair[0])).collect()
 }
 
 /// Returns the Pearson divergence between the best trials and all, parameter by parameter, in shares of their sum.
