@@ -47,6 +47,11 @@ impl Settings {
         allow_settings(name, &given, &[SETTINGS, &["max_epoch"]].concat())?;
         let population = whole_setting(name, &given, "population", 2)?;
         let interval = whole_setting(name, &given, "interval", 1)?.unwrap_or(epochs.div_ceil(10));
+        if interval > epochs {
+            let why =
+                format!("interval {interval} is more than {epochs}, the epochs of a full training");
+            return Err(refuse(name, why));
+        }
         let share = |key: &str, usual: f64| share(name, &given, key, usual);
         let text = |key: &str, usual: &'static str| match given.get(key) {
             None | Some(Value::Null) => Ok(usual.to_owned()),
@@ -74,7 +79,7 @@ impl Settings {
         };
         Ok(Settings {
             population: population.unwrap_or_else(|| 10.max(setup.workers as u64)),
-            interval: interval.min(epochs),
+            interval,
             exploit,
             explore,
             resample: share("resample", 0.25)?,

@@ -287,6 +287,13 @@ fn settings_that_cannot_be_met_are_refused() {
         assert_eq!(error, format!("strategy {name}: {why}"));
         assert!(at_most(27).is_ok(), "{name}");
     }
+    for name in ["pbt", "pb2"] {
+        let at = |interval: u64| strategy(name, &setup(&plane(), json!({"interval": interval}), 0));
+        let error = at(28).map(|_| ()).unwrap_err().to_string();
+        let why = "interval 28 is more than 27, the epochs of a full training";
+        assert_eq!(error, format!("strategy {name}: {why}"));
+        assert!(at(27).is_ok(), "{name}");
+    }
     let own = setup(&plane(), json!({"min_seeds": 28}), 0);
     let error = strategy(RACING, &own).map(|_| ()).unwrap_err().to_string();
     assert_eq!(error, "strategy racing: min_seeds 28 is more than 27, the seeds there are");
