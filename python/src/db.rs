@@ -98,13 +98,17 @@ impl Files {
         self.with_writer(|store| store.write(body))
     }
 
-    /// Works out what a search will be asked, without the write lock; nothing where asks have been quick.
+    /// Works out what a search will be asked, without the write lock; nothing where asks have been quick. Returns how many
+    /// trials to ask for in one transaction, so that it holds others up for a moment only.
     pub(crate) fn prepare_search(
         &self,
         body: impl FnOnce(&ReadTx<'_>, &mut Memory) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.is_slow() { self.read(|tx| body(tx, &mut memory)) } else { Ok(()) }
+        if memory.is_slow() {
+            self.read(|tx| body(tx, &mut memory))?;
+        }
+        Ok(if memory.is_slow() { 1 } else { 16 })
     }
 
     /// Writes what searches are asked and told.

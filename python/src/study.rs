@@ -18,6 +18,30 @@ use crate::fork::blocking;
 use crate::protocol::word;
 use crate::search::state;
 
+impl Db {
+    /// Asks for some of the trials in a transaction that holds others up for a moment only.
+    fn ask_some(&self, study: StudyId, left: u64, hold: bool, who: &str) -> Result<Answer, Error> {
+        let some = self.files.prepare_search(|tx, memory| study::prepare(tx, memory, study))?;
+        let n = some.min(left);
+        self.files.write_search(|tx, memory| {
+            if !hold {
+                return study::ask(tx, memory, study, n, who);
+            }
+            let me = Identity::own();
+            let mut trials = study::take_over(tx, study, n, &me, who)?;
+            let left = n - trials.len() as u64;
+            if left == 0 {
+                return Ok(Answer { trials, nothing: None });
+            }
+            let answer = study::ask(tx, memory, study, left, who)?;
+            let numbers: Vec<u64> = answer.trials.iter().map(|it| it.number).collect();
+            study::hold(tx, study, &numbers, &me)?;
+            trials.extend(answer.trials);
+            Ok(Answer { trials, nothing: answer.nothing })
+        })
+    }
+}
+
 #[pymethods]
 impl Db {
     /// Adds a study that is asked and told by hand; returns the ids of study and experiment, and whether it is new.
@@ -98,24 +122,20 @@ impl Db {
         who: &str,
     ) -> PyResult<(Bound<'py, PyList>, Option<&'static str>)> {
         let answer = blocking(py, || {
-            let study = StudyId(study);
-            self.files.prepare_search(|tx, memory| study::prepare(tx, memory, study))?;
-            self.files.write_search(|tx, memory| {
-                if !hold {
-                    return study::ask(tx, memory, study, n, who);
+            study::asked_for(n)?;
+            let mut answer = Answer { trials: Vec::new(), nothing: None };
+            while answer.nothing.is_none() && (answer.trials.len() as u64) < n {
+                match self.ask_some(StudyId(study), n - answer.trials.len() as u64, hold, who) {
+                    Ok(more) => {
+                        answer.trials.extend(more.trials);
+                        answer.nothing = more.nothing;
+                    }
+                    Err(error) if answer.trials.is_empty() => return Err(error),
+                    // Those that are at work by now must be heard of; the next ask says what is wrong.
+                    Err(_) => break,
                 }
-                let me = Identity::own();
-                let mut trials = study::take_over(tx, study, n, &me, who)?;
-                let left = n - trials.len() as u64;
-                if left == 0 {
-                    return Ok(Answer { trials, nothing: None });
-                }
-                let answer = study::ask(tx, memory, study, left, who)?;
-                let numbers: Vec<u64> = answer.trials.iter().map(|it| it.number).collect();
-                study::hold(tx, study, &numbers, &me)?;
-                trials.extend(answer.trials);
-                Ok(Answer { trials, nothing: answer.nothing })
-            })
+            }
+            Ok(answer)
         })?;
         let list = PyList::empty(py);
         for trial in &answer.trials {

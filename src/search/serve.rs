@@ -88,7 +88,10 @@ fn answer(session: &mut Option<Session>, line: &str) -> Result<Option<Value>> {
 const ASK_MAX: u64 = 100_000;
 
 /// Refuses to hand out more trials than fit a reply.
-pub(crate) fn asked_for(count: u64) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn asked_for(count: u64) -> Result<()> {
     if count > ASK_MAX {
         let error = Error::invalid("n", format!("{count} is more than {ASK_MAX} trials at once"));
         return Err(error.with_hint("ask several times"));

@@ -25,7 +25,7 @@ pub use new::{NewStudy, new};
 pub use read::{Legs, Summary, legs, list, objectives, space, summary, trials};
 pub use replay::{Difference, Replay, Stop, replay};
 
-pub(crate) use crate::search::serve::asked_for;
+pub use crate::search::serve::asked_for;
 
 use serde_json::{Map, Value};
 
