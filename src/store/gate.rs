@@ -119,9 +119,8 @@ impl Turn<'_> {
         door.taken = true;
         let in_slice = door.turn.is_some_and(|turn| turn.elapsed() < SLICE);
         drop(door);
-        // Whoever comes meanwhile finds SQLite busy for this one transaction, and has the lock before the next.
-        if in_slice && is_free(&gate.file, LOCK_BYTE) {
-            return Turn { gate: Some(gate), has_kernel_lock: false };
+        if in_slice && set(&gate.file, LOCK_BYTE, libc::F_WRLCK, false) {
+            return Turn { gate: Some(gate), has_kernel_lock: true };
         }
         let until = Instant::now() + PATIENCE;
         let first = take(&gate.file, LINE_BYTE, until);
@@ -149,26 +148,15 @@ impl Drop for Turn<'_> {
 }
 
 fn set(file: &File, byte: i64, kind: i32, wait: bool) -> bool {
-    let command = if wait { libc::F_OFD_SETLKW } else { libc::F_OFD_SETLK };
-    lock(file, command, byte, kind).is_some()
-}
-
-/// Says whether nobody else has a byte: one call, where to take it and to give it back are two.
-fn is_free(file: &File, byte: i64) -> bool {
-    lock(file, libc::F_OFD_GETLK, byte, libc::F_WRLCK) == Some(libc::F_UNLCK)
-}
-
-/// Returns the kind of lock that the kernel answers with.
-fn lock(file: &File, command: i32, byte: i64, kind: i32) -> Option<i32> {
     // SAFETY: an all-zero flock is a valid value of this plain C struct.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     lock.l_start = byte;
     lock.l_len = 1;
+    let command = if wait { libc::F_OFD_SETLKW } else { libc::F_OFD_SETLK };
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and `lock` outlives the call.
-    let done = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) == 0 };
-    done.then_some(i32::from(lock.l_type))
+    unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) == 0 }
 }
 
 /// Takes a byte, blocked in the kernel until `until` at most: a timer of this thread interrupts the call.
