@@ -47,6 +47,8 @@ struct InFile {
     store: Store,
     memory: Memory,
     study: mle::id::StudyId,
+    /// What the next ask is to tell first.
+    last: Option<(u64, Told)>,
     _folder: tempfile::TempDir,
 }
 
@@ -69,7 +71,7 @@ impl InFile {
         };
         let provenance = Provenance::default();
         let study = store.write(|tx| study::new(tx, &new, &provenance, "me")).expect("a study");
-        InFile { store, memory: Memory::default(), study, _folder: folder }
+        InFile { store, memory: Memory::default(), study, last: None, _folder: folder }
     }
 
     fn round(&mut self) {
@@ -83,6 +85,23 @@ impl InFile {
         self.store
             .write(|tx| study::tell(tx, study, trial.number, &told, &[], "me"))
             .expect("told");
+    }
+
+    /// As [`InFile::round`], where what came of a trial is told in the transaction that asks for the next.
+    fn round_in_one(&mut self) {
+        let study = self.study;
+        let last = self.last.take();
+        let mut answer = self
+            .memory
+            .write(&mut self.store, |tx, memory| {
+                if let Some((number, told)) = &last {
+                    study::tell(tx, study, *number, told, &[], "me")?;
+                }
+                study::ask(tx, memory, study, 1, "me")
+            })
+            .expect("a trial");
+        let trial = answer.trials.remove(0);
+        self.last = Some((trial.number, Told::Complete(vec![value(&trial.params)])));
     }
 }
 
@@ -166,7 +185,8 @@ pub fn run() {
             .collect();
         let mut has = 0;
         for history in [100, 1_000, 10_000] {
-            let (mut memory, mut adds, mut limit) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut memory, mut adds, mut in_one, mut limit) =
+                (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for (file, engine, bare) in &mut places {
                 for _ in has..history {
                     file.round();
@@ -175,6 +195,7 @@ pub fn run() {
                 }
                 let own = mean(|| round(engine));
                 adds.push(mean(|| file.round()) - own);
+                in_one.push(mean(|| file.round_in_one()) - own);
                 memory.push(own);
                 let both = mean(|| {
                     round(engine);
@@ -183,10 +204,12 @@ pub fn run() {
                 limit.push(both - own);
             }
             has = history + ROUNDS;
-            let (memory, adds, limit) = (median(memory), median(adds), median(limit));
+            let (memory, adds, in_one, limit) =
+                (median(memory), median(adds), median(in_one), median(limit));
             let name = format!("study.{strategy}.{history}");
             println!("{name}.memory {memory:.1} us 1.00");
             println!("{name}.file_adds {adds:.1} us {:.2}", adds / limit);
+            println!("{name}.file_adds_in_one {in_one:.1} us {:.2}", in_one / limit);
             println!("{name}.sqlite_alone {limit:.1} us 1.00");
         }
         // A searcher that is started anew reads all.
