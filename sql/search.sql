@@ -205,16 +205,21 @@ UPDATE trial SET state = :state, vals = :vals, curve = coalesce(:curve, curve), 
 WHERE id = :trial AND state IN ('waiting', 'running')
 
 -- name: go_on_with_trial
-UPDATE trial SET state = :state, vals = NULL, epochs = :epochs, ended_at_ms = NULL, changed_at_ms = :now_ms, changed_by = :who
+-- With the config of its runs, where it has some from now on: it may have been tried by hand before.
+UPDATE trial SET state = :state, config_id = coalesce(:config, config_id), vals = NULL, epochs = :epochs, ended_at_ms = NULL,
+                 changed_at_ms = :now_ms, changed_by = :who
 WHERE study_id = :study AND number = :number AND ended_at_ms IS NOT NULL
 
 -- name: set_study_state
 UPDATE study SET state = :state, changed_at_ms = :now_ms, changed_by = :who WHERE id = :study AND state <> :state
 
 -- name: close_when_done
+-- Those at work are mostly the last ones, or the first: both are looked at before all are.
 UPDATE study SET state = 'closed', changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :study AND state = 'exhausted'
-  AND (SELECT max(number) FROM trial WHERE study_id = :study AND ended_at_ms IS NULL) IS NULL
+  AND NOT EXISTS (SELECT 1 FROM (SELECT ended_at_ms FROM trial WHERE study_id = :study ORDER BY number DESC LIMIT 1000)
+                  WHERE ended_at_ms IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM trial WHERE study_id = :study AND ended_at_ms IS NULL)
 
 -- name: edit_study
 UPDATE study SET strategy = :strategy, settings = :settings, space = :space, constraints = :constraints, trial_max = :trial_max

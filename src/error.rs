@@ -233,7 +233,8 @@ fn is_damage(code: i32) -> bool {
 }
 
 fn first_line(statement: &str) -> String {
-    let text = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines = statement.lines().filter(|line| !line.trim_start().starts_with("--"));
+    let text = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
     text.chars().take(80).collect()
 }
 

@@ -231,6 +231,31 @@ fn a_killed_run_goes_on_with_its_promotions() {
     replay_is_identical(&lab, 22);
 }
 
+/// Who tries a point by hand may have it promoted: jobs do the rest of it then.
+#[test]
+fn a_trial_told_by_hand_goes_on_with_jobs() {
+    let mut lab = Lab::new();
+    let held =
+        TRAIN.replace("\nepochs,", "\nwhile os.path.exists('hold'): time.sleep(0.02)\nepochs,");
+    lab.write("train.py", held);
+    lab.write("hold", "");
+    lab.write("toy.yaml", spec("  strategy: asha\n  epochs: 9\n  trials: 12\n"));
+    let run = lab.start("mle", &["run", "toy.yaml"]);
+    lab.wait_for("toy.db", "SELECT count(*) > 1 FROM trials WHERE state = 'running'", "1");
+    let asked = lab.mle(&["ask", "toy", "--db", "toy.db", "--json"]).ok();
+    let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    assert_eq!(asked["trials"][0]["epochs"], 1, "{asked}");
+    let number = asked["trials"][0]["number"].to_string();
+    lab.mle(&["tell", "toy", &number, "--curve", "0.001", "--db", "toy.db"]).ok();
+    std::fs::remove_file(lab.path("hold")).unwrap();
+    assert!(lab.child(run).wait().unwrap().success());
+    let open = "SELECT number FROM trials WHERE state IN ('waiting', 'running')";
+    assert_eq!(lab.sql("toy.db", open), Vec::<String>::new());
+    let by_hand = format!("SELECT state, epochs > 1 FROM trials WHERE number = {number}");
+    assert_eq!(lab.sql("toy.db", &by_hand), ["complete|1"]);
+    assert!(lab.mle(&["study", "replay", "toy", "--db", "toy.db"]).ok().contains("identical"));
+}
+
 /// Says a loss, keeps a checkpoint, and then never ends by itself; told to stop, it goes on all the same.
 const STUBBORN: &str = r#"
 import json, os, signal, sys, time

@@ -107,7 +107,7 @@ fn variances(
 ) -> (Vec<f64>, Vec<(usize, usize, f64)>) {
     let step = rows.len().div_ceil(ROWS_MAX);
     let some: Vec<Vec<f64>> = rows.iter().step_by(step).cloned().collect();
-    let their: Vec<f64> = values.iter().step_by(step).copied().collect();
+    let their: Vec<f64> = standard(values).into_iter().step_by(step).collect();
     let forest = forest::grow(axes, &some, &their, 0);
     // What each tree's axes explain alone, and of how much.
     let trees: Vec<(&Tree, f64, Vec<f64>)> = forest
@@ -121,7 +121,10 @@ fn variances(
         .collect();
     let count = f64::max(trees.len() as f64, 1.0);
     let alone: Vec<f64> = (0..axes.len())
-        .map(|at| trees.iter().map(|(_, total, single)| single[at] / total).sum::<f64>() / count)
+        .map(|at| {
+            let shares = trees.iter().map(|(_, total, single)| single[at] / total);
+            shares.fold(0.0, |sum, share| sum + share) / count
+        })
         .collect();
     let mut order: Vec<usize> = (0..axes.len()).collect();
     order.sort_by(|&a, &b| alone[b].total_cmp(&alone[a]));
@@ -136,12 +139,23 @@ fn variances(
                     let both = marginal_variance(tree, axes, a, Some(b)) - single[a] - single[b];
                     both.max(0.0) / total
                 })
-                .sum();
+                .fold(0.0, |sum, share| sum + share);
             together.push((a, b, share / count));
         }
     }
     together.sort_by(|a, b| b.2.total_cmp(&a.2));
     (alone, together)
+}
+
+/// Returns values around 0, at most 1 away: shares of a variance do not depend on where the values lie, sums of squares do.
+fn standard(values: &[f64]) -> Vec<f64> {
+    let to_one = |values: Vec<f64>| -> Vec<f64> {
+        let most = values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+        values.iter().map(|value| if most > 0.0 { value / most } else { 0.0 }).collect()
+    };
+    let values = to_one(values.to_vec());
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    to_one(values.iter().map(|value| value - mean).collect())
 }
 
 fn total_variance(tree: &Tree) -> f64 {

@@ -138,6 +138,16 @@ fn what_matters_is_found() {
     assert!(b > a && b > f && c > a, "{found:?}");
     let again = importance(&space(), &all, &goals(&[Goal::Min]), 0, 0.1).unwrap();
     assert_eq!(found, again);
+    // Wherever the values lie, and however large they are.
+    for (scale, offset) in [(1.0, 1e8), (1e-200, 0.0), (1e300, 0.0), (-1e-310, 0.0)] {
+        let moved = tried(400, |params| scale * value(params) + offset);
+        let moved: Vec<&Trial> = moved.iter().collect();
+        let goal = if scale < 0.0 { Goal::Max } else { Goal::Min };
+        let moved = importance(&space(), &moved, &goals(&[goal]), 0, 0.1).unwrap();
+        for (ours, theirs) in found.alone.iter().zip(&moved.alone) {
+            assert!((ours - theirs).abs() < 0.02, "{scale} {offset}: {found:?} {moved:?}");
+        }
+    }
     assert_eq!(importance(&space(), &all[..3], &goals(&[Goal::Min]), 0, 0.1), None);
     let flat = tried(30, |_| 1.0);
     let flat: Vec<&Trial> = flat.iter().collect();

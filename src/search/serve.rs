@@ -2,15 +2,18 @@
 //!
 //! | request | reply |
 //! |---|---|
-//! | `{"op": "init", "protocol": 1, "space": …, "objectives": [{"name": …, "direction": "minimize"}], "budget": 100, "constraints": [], "seed": 3, "workers": 1, "max_epoch": null, "epoch_budget": null, "options": {"algorithm": "auto", …}}` | `{"ok": true, "name": "auto"}` |
+//! | `{"op": "init", "protocol": 1, "space": …, "objectives": [{"name": "loss", "direction": "minimize"}], "budget": 100, "constraints": [], "seed": 3, "workers": 1, "max_epoch": null, "epoch_budget": null, "options": {"algorithm": "auto", …}}` | `{"ok": true, "name": "auto"}` |
 //! | `{"op": "ask", "n": 1}` | `{"trials": [{"id": 0, "params": {…}}]}`, each with `"epoch"` where the search has epochs, and `"from": {"id": …, "epoch": …}` if it starts from the checkpoint of another; fewer trials with `"wait": true` or `"exhausted": true` |
-//! | `{"op": "tell", "trials": [{"id": 0, "values": [0.31], "status": "ok"}]}` | `{"ok": true}`; `"status"` may be `failed` or `pruned`, `"curve"` has a number for each epoch |
+//! | `{"op": "tell", "trials": [{"id": 0, "values": [0.31], "status": "ok"}]}` | `{"ok": true}`; `"status"` may be `failed` or `pruned`, with `"values": null`; `"curve"` has a number for each epoch; one value may be `"value": 0.31` |
 //! | `{"op": "quit"}` | none |
 //!
-//! Numbers that are no JSON numbers are written `null`, `"nan"`, `"inf"` or `"-inf"`. A request that cannot be met is
-//! answered `{"error": …}` and changes nothing; so is a line that is no UTF-8 text or no JSON object, and an `init` with
-//! a key that it does not have.
+//! A direction (or goal) is one of the words of specs, from `min` to `maximise`; an objective may be a text, `"loss:max"`. The
+//! budget is what the strategy plans for: whoever asks decides when it is over. Numbers that are no JSON numbers are
+//! written `null`, `"nan"`, `"inf"` or `"-inf"`, or as Python writes them, `NaN` and `Infinity`. A request that cannot be met
+//! is answered `{"error": …}` and changes nothing; so is a line that is no UTF-8 text or no JSON object, a key that `init`,
+//! an objective or `ask` does not have, and a trial that is told twice.
 
+use std::collections::HashSet;
 use std::io::{BufRead, Write};
 
 use serde_json::{Map, Value, json};
@@ -62,6 +65,7 @@ struct Session {
 
 fn answer(session: &mut Option<Session>, line: &str) -> Result<Option<Value>> {
     let request: Map<String, Value> = serde_json::from_str(line)
+        .or_else(|error| serde_json::from_str(&without_bare_words(line)).map_err(|_| error))
         .map_err(|error| Error::invalid("request", format!("is no JSON object: {error}")))?;
     match request.get("op").and_then(Value::as_str) {
         Some("init") => {
@@ -164,6 +168,7 @@ impl Session {
     }
 
     fn ask(&mut self, request: &Map<String, Value>) -> Result<Value> {
+        known("a key of ask", request, &["op", "n"])?;
         let mut trials = Vec::new();
         let count = whole(request, "n")?.unwrap_or(1);
         asked_for(count)?;
@@ -196,9 +201,14 @@ impl Session {
     /// Takes in all trials of the request, or none.
     fn tell(&mut self, request: &Map<String, Value>) -> Result<Value> {
         let Some(Value::Array(trials)) = request.get("trials") else {
-            return Err(Error::invalid("trials", "is no list"));
+            let trial = r#"{"trials": [{"id": 0, "values": [0.3]}]}"#;
+            return Err(Error::invalid("trials", "is no list").with_hint(format!("write {trial}")));
         };
         let told = trials.iter().map(|trial| self.told(trial)).collect::<Result<Vec<_>>>()?;
+        let mut numbers = HashSet::new();
+        if let Some((twice, _)) = told.iter().find(|(number, _)| !numbers.insert(*number)) {
+            return Err(Error::invalid(format!("trial {twice}"), "is told twice"));
+        }
         for (number, told) in told {
             self.engine.tell(number, told)?;
         }
@@ -209,8 +219,17 @@ impl Session {
         let number = trial.get("id").and_then(Value::as_u64);
         let number = number.ok_or_else(|| Error::invalid("id", format!("{trial} has none")))?;
         let what = || format!("trial {number}");
-        if self.engine.history().get(number).is_none() {
-            return Err(Error::invalid(what(), "was never asked for"));
+        match self.engine.history().get(number) {
+            None => return Err(Error::invalid(what(), "was never asked for")),
+            Some(past) if past.ended() => {
+                return Err(Error::invalid(what(), "was told already"));
+            }
+            Some(_) => {}
+        }
+        if let Some(key) = ["state", "failed", "pruned"].iter().find(|key| !trial[**key].is_null())
+        {
+            return Err(Error::invalid(what(), format!("{key} is no key of a trial"))
+                .with_hint(r#"say "status": "failed" or "pruned""#));
         }
         let list = |key: &str| match trial.get(key) {
             None | Some(Value::Null) => Ok(None),
@@ -226,14 +245,22 @@ impl Session {
         };
         let mut curve = list("curve")?.unwrap_or_default();
         curve.iter_mut().for_each(|value| *value *= self.signs[0]);
-        let state = match (trial.get("status").and_then(Value::as_str), list("values")?) {
+        let values = match (list("values")?, trial.get("value")) {
+            (None, Some(value)) => number_of(value).map(|value| vec![value]),
+            (values, _) => values,
+        };
+        let state = match (trial.get("status").and_then(Value::as_str), values) {
             (None | Some("ok"), Some(values)) if values.len() == self.signs.len() => {
                 let values = values.iter().zip(&self.signs).map(|(v, sign)| v * sign).collect();
                 PastState::Complete { values }
             }
-            (None | Some("ok"), values) => {
-                let (has, wants) = (values.map_or(0, |values| values.len()), self.signs.len());
-                let why = format!("has {has} values, the study has {wants} objectives");
+            (None | Some("ok"), None) => {
+                return Err(Error::invalid(what(), "has no values")
+                    .with_hint(r#"say "values": [0.3], or "status": "failed""#));
+            }
+            (None | Some("ok"), Some(values)) => {
+                let (has, wants) = (values.len(), self.signs.len());
+                let why = format!("has {has} values, objectives there are {wants}");
                 return Err(Error::invalid(what(), why));
             }
             (Some("failed"), _) => PastState::Failed,
@@ -247,20 +274,75 @@ impl Session {
     }
 }
 
-fn sign(objective: &Value) -> Result<f64> {
-    match objective.get("direction").and_then(Value::as_str) {
-        None | Some("minimize") => Ok(1.0),
-        Some("maximize") => Ok(-1.0),
-        Some(other) => Err(Error::invalid("direction", format!("\"{other}\" is not known"))
-            .with_hint("a direction is minimize or maximize")),
+/// Refuses keys that mean nothing.
+fn known(what: &'static str, object: &Map<String, Value>, keys: &[&'static str]) -> Result<()> {
+    match object.keys().find(|key| !keys.contains(&key.as_str())) {
+        Some(key) => Err(crate::words::unknown(what, key, keys)),
+        None => Ok(()),
     }
+}
+
+/// Returns 1 for an objective to minimise, -1 for one to maximise.
+fn sign(objective: &Value) -> Result<f64> {
+    let goal = match objective {
+        Value::String(text) => match text.rsplit_once(':') {
+            Some((_, goal)) => goal,
+            None if sign_of(text).is_some() => text,
+            None => return Ok(1.0),
+        },
+        Value::Object(fields) => {
+            known("a key of an objective", fields, &["name", "metric", "direction", "goal"])?;
+            match fields.get("direction").or_else(|| fields.get("goal")) {
+                None | Some(Value::Null) => return Ok(1.0),
+                Some(Value::String(goal)) => goal,
+                Some(other) => {
+                    return Err(Error::invalid("direction", format!("{other} is no text")));
+                }
+            }
+        }
+        other => return Err(Error::invalid("objectives", format!("{other} is no objective"))),
+    };
+    sign_of(goal).ok_or_else(|| {
+        Error::invalid("direction", format!("\"{goal}\" is not known"))
+            .with_hint("a direction is minimize or maximize")
+    })
+}
+
+fn sign_of(goal: &str) -> Option<f64> {
+    match goal.to_ascii_lowercase().as_str() {
+        "min" | "minimize" | "minimise" => Some(1.0),
+        "max" | "maximize" | "maximise" => Some(-1.0),
+        _ => None,
+    }
+}
+
+/// Writes what Python writes for numbers that JSON has not in the words of this protocol.
+fn without_bare_words(line: &str) -> String {
+    const WORDS: [(&str, &str); 3] =
+        [("NaN", "null"), ("-Infinity", "\"-inf\""), ("Infinity", "\"inf\"")];
+    let (mut text, mut rest) = (String::with_capacity(line.len()), line);
+    let (mut in_text, mut escaped) = (false, false);
+    while let Some(next) = rest.chars().next() {
+        if !in_text
+            && let Some((word, ours)) = WORDS.iter().find(|(word, _)| rest.starts_with(word))
+        {
+            text.push_str(ours);
+            rest = &rest[word.len()..];
+            continue;
+        }
+        in_text ^= next == '"' && !escaped;
+        escaped = in_text && next == '\\' && !escaped;
+        text.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    text
 }
 
 fn number_of(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::Null => Some(f64::NAN),
-        Value::String(text) => match text.as_str() {
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
             "nan" => Some(f64::NAN),
             "inf" => Some(f64::INFINITY),
             "-inf" => Some(f64::NEG_INFINITY),
@@ -330,6 +412,90 @@ mod tests {
             "budget": 100, "max_epoch": null, "epoch_budget": null, "seed": 3, "workers": 1, "options": {}}"#;
         let line: Vec<u8> = whole.iter().copied().filter(|byte| *byte != b'\n').collect();
         assert_eq!(replies(&line)[0]["ok"], true);
+    }
+
+    /// The mean of the last ten of 30 trials of x in 0 to 1 that are worth x.
+    fn found(objectives: &Value) -> std::result::Result<f64, String> {
+        let init = json!({"op": "init", "space": {"x": {"type": "real", "low": 0, "high": 1}}, "objectives": objectives,
+                          "options": {"algorithm": "tpe"}, "budget": 30});
+        let mut session = None;
+        let mut send = |request: Value| {
+            answer(&mut session, &request.to_string()).map(|reply| reply.expect("a reply"))
+        };
+        send(init).map_err(|error| error.to_string())?;
+        let mut sum = 0.0;
+        for at in 0..30 {
+            let reply = send(json!({"op": "ask"})).expect("a trial");
+            let x = reply["trials"][0]["params"]["x"].as_f64().expect("a number");
+            sum += if at < 20 { 0.0 } else { x / 10.0 };
+            send(json!({"op": "tell", "trials": [{"id": at, "value": x}]})).expect("told");
+        }
+        Ok(sum)
+    }
+
+    #[test]
+    fn a_goal_is_read_in_every_spelling_and_never_guessed() {
+        for large in [
+            json!([{"name": "y", "direction": "maximize"}]),
+            json!([{"metric": "y", "goal": "max"}]),
+            json!(["acc:max"]),
+            json!(["Maximise"]),
+        ] {
+            assert!(found(&large).expect("found") > 0.6, "{large}");
+        }
+        for small in [json!([{"name": "y"}]), json!(["loss:min"]), json!(["loss"]), Value::Null] {
+            assert!(found(&small).expect("found") < 0.4, "{small}");
+        }
+        for (bad, why) in [
+            (json!([{"goal": "sideways"}]), "\"sideways\" is not known"),
+            (json!([{"minimize": false}]), "minimize"),
+            (json!([7]), "7 is no objective"),
+            (json!(["loss:up"]), "\"up\" is not known"),
+            (json!([{"direction": 1}]), "1 is no text"),
+        ] {
+            let error = found(&bad).expect_err("refused");
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_trial_is_told_once_and_how_it_failed_is_said_by_its_status() {
+        let init = br#"{"op": "init", "space": {"x": {"type": "real", "low": 0, "high": 1}}}"#;
+        let rest = [
+            r#"{"op": "ask", "n": 5}"#,
+            r#"{"op": "tell", "trials": [{"id": 0, "values": [0.5]}]}"#,
+            r#"{"op": "tell", "trials": [{"id": 0, "values": [0.4]}]}"#,
+            r#"{"op": "tell", "trials": [{"id": 1, "values": [1]}, {"id": 1, "values": [2]}]}"#,
+            r#"{"op": "tell", "trials": [{"id": 1, "failed": true}]}"#,
+            r#"{"op": "tell", "trials": [{"id": 1, "values": null}]}"#,
+            r#"{"op": "tell", "trials": [{"id": 1, "values": [1, 2]}]}"#,
+            r#"{"op": "tell", "trials": [{"id": 1, "status": "failed"}]}"#,
+            r#"{"op": "tell", "trials": [{"id": 2, "values": [NaN]}, {"id": 3, "values": [-Infinity]}]}"#,
+            r#"{"op": "tell", "id": 4, "values": [1]}"#,
+            r#"{"op": "ask", "count": 9}"#,
+        ];
+        let lines: Vec<&[u8]> = std::iter::once(init.as_slice())
+            .chain(rest.iter().flat_map(|line| [b"\n".as_slice(), line.as_bytes()]))
+            .collect();
+        let replies = replies(&lines.concat());
+        let error = |at: usize| replies[at]["error"].as_str().unwrap_or_default();
+        assert_eq!(replies[2]["ok"], true);
+        assert_eq!(error(3), "trial 0: was told already");
+        assert_eq!(error(4), "trial 1: is told twice");
+        assert!(error(5).contains(r#"say "status": "failed""#), "{}", error(5));
+        assert!(error(6).contains("has no values"), "{}", error(6));
+        assert_eq!(error(7), "trial 1: has 2 values, objectives there are 1");
+        assert_eq!(replies[8]["ok"], true);
+        assert_eq!(replies[9]["ok"], true, "{}", replies[9]);
+        assert!(error(10).contains("is no list"), "{}", error(10));
+        assert!(error(11).contains("count"), "{}", error(11));
+    }
+
+    #[test]
+    fn bare_words_are_read_where_they_are_no_text() {
+        let line = r#"{"a": [NaN, -Infinity, Infinity], "NaN": "Infinity \" NaN", "b": "\\"}"#;
+        let ours = r#"{"a": [null, "-inf", "inf"], "NaN": "Infinity \" NaN", "b": "\\"}"#;
+        assert_eq!(without_bare_words(line), ours);
     }
 
     #[test]

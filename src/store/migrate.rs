@@ -61,7 +61,7 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
             });
         }
         run(VIEWS)?;
-        // One that a table of today no longer has the columns for is left out.
+        // One whose columns are gone is kept too: reading it says so.
         for sql in others {
             let _ = connection.execute(&sql, []);
         }

@@ -149,8 +149,8 @@ pub fn write_trial(
     if wanted.resumed {
         tx.run(
             GO_ON,
-            named_params! { ":study": study, ":number": number, ":state": state, ":epochs": epochs,
-            ":now_ms": tx.now_ms, ":who": who },
+            named_params! { ":study": study, ":number": number, ":state": state, ":config": config,
+            ":epochs": epochs, ":now_ms": tx.now_ms, ":who": who },
         )?;
         let key = named_params! { ":study": study, ":number": number };
         return tx.one(TRIAL_BY_NUMBER, key, |row| row.get(0));

@@ -185,9 +185,10 @@ pub(super) fn best(args: &Best, output: &Output, db: &Path) -> Result<()> {
         .map(|((metric, _), value)| format!("{metric} {}", number(*value)))
         .collect();
     let text = format!(
-        "trial {}: {} at {}{}",
+        "trial {}: {}{} at {}{}",
         best.number,
         values.join(", "),
+        epochs(best).map_or_else(String::new, |epochs| format!(" after {epochs} epochs")),
         display::params_short(&best.params),
         where_it_is(best, &read.space)
     );
@@ -212,17 +213,33 @@ fn print_trials(read: &Read, trials: &[&Trial], output: &Output) -> Result<()> {
     }
     let mut names = vec!["trial"];
     names.extend(read.goals.iter().map(|(metric, _)| metric.as_str()));
+    let has_epochs = trials.iter().any(|trial| epochs(trial).is_some());
+    if has_epochs {
+        names.push("epochs");
+    }
     names.push("params");
     let rows: Vec<Vec<String>> = trials
         .iter()
         .map(|trial| {
             let mut row = vec![trial.number.to_string()];
             row.extend(trial.standing().unwrap_or_default().iter().map(|value| number(*value)));
+            if has_epochs {
+                row.push(epochs(trial).map_or_else(String::new, |epochs| epochs.to_string()));
+            }
             row.push(display::shorten(&display::params_short(&trial.params), 500).into_owned());
             row
         })
         .collect();
     output.table(&names, &rows, "no trial has a value yet")
+}
+
+/// Returns how long a trial was trained for the value it has, where trials have epochs.
+fn epochs(trial: &Trial) -> Option<u64> {
+    match (trial.epochs, trial.curve.len()) {
+        (None, _) => None,
+        (epochs, 0) => epochs,
+        (_, n) => Some(n as u64),
+    }
 }
 
 pub(super) fn history(args: &History, output: &Output, db: &Path) -> Result<()> {
