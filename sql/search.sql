@@ -217,8 +217,8 @@ UPDATE study SET state = :state, changed_at_ms = :now_ms, changed_by = :who WHER
 -- Those at work are mostly the last ones, or the first: both are looked at before all are.
 UPDATE study SET state = 'closed', changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :study AND state = 'exhausted'
-  AND NOT EXISTS (SELECT 1 FROM (SELECT ended_at_ms FROM trial WHERE study_id = :study ORDER BY number DESC LIMIT 1000)
-                  WHERE ended_at_ms IS NULL)
+  AND (SELECT max(number) FROM trial WHERE study_id = :study AND ended_at_ms IS NULL
+         AND number > (SELECT max(number) - 1000 FROM trial WHERE study_id = :study)) IS NULL
   AND NOT EXISTS (SELECT 1 FROM trial WHERE study_id = :study AND ended_at_ms IS NULL)
 
 -- name: edit_study
