@@ -77,16 +77,18 @@ const PROTOCOL: &str = r#"One JSON object a line, one reply a line:
    "constraints": [], "budget": 50, "seed": 0, "workers": 1, "options": {"algorithm": "auto"}}
       -> {"ok": true, "name": "auto"}       all but op and space may be left out
   {"op": "ask", "n": 2}
-      -> {"trials": [{"id": 0, "params": {"lr": 0.5}}, …]}, with "exhausted" or "wait": true where there are fewer
+      -> {"trials": [{"id": 0, "params": {"lr": 0.5}}, …]}
+         with "exhausted": true or "wait": true where there are fewer
   {"op": "tell", "trials": [{"id": 0, "values": [0.31]}, {"id": 1, "status": "failed"}]}
       -> {"ok": true}                       a status is ok, failed or pruned
   {"op": "quit"}
 What cannot be done is answered {"error": "…"} and changes nothing.
 
-An objective is "NAME:GOAL" or {"name": …, "direction": "minimize" or "maximize"}; options are the strategy's name
-(algorithm) and its settings. The budget is what the strategy plans for: you decide when it is over.
-With "max_epoch": 81 (and "epoch_budget") trials carry "epoch", how far to train in all, and an id may come again with a
-higher one; tell them "curve": [0.9, 0.5, …], a number for each epoch so far.
+An objective is "NAME:GOAL", or {"name": …, "direction": "minimize" or "maximize"}; options are
+the strategy's name (algorithm) and its settings. The budget is what the strategy plans for: you
+decide when it is over. With "max_epoch": 81 (and "epoch_budget") trials carry "epoch", how far to
+train in all, and an id may come again with a higher one; tell them "curve": [0.9, 0.5, …], a
+number for each epoch so far.
 
 Example:
   echo '{"op":"init","space":{"lr":{"type":"real","low":0,"high":1}}}' | mle searcher serve --stdio"#;
