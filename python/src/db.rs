@@ -99,7 +99,7 @@ impl Files {
     }
 
     /// Works out what a search will be asked, without the write lock; nothing where asks have been quick. Returns how many
-    /// trials to ask for in one transaction, so that it holds others up for a moment only.
+    /// trials to ask for in one transaction.
     pub(crate) fn prepare_search(
         &self,
         body: impl FnOnce(&ReadTx<'_>, &mut Memory) -> Result<()>,
@@ -108,7 +108,7 @@ impl Files {
         if memory.is_slow() {
             self.read(|tx| body(tx, &mut memory))?;
         }
-        Ok(if memory.is_slow() { 1 } else { 16 })
+        Ok(memory.at_once())
     }
 
     /// Writes what searches are asked and told.

@@ -13,10 +13,8 @@ use crate::id::StudyId;
 use crate::protocol::{self, Aggregate, Goal, Objective, ValueFrom};
 use crate::search::strategy::EXTERNAL;
 use crate::store::{Open, Store};
+use crate::study::memory::AT_ONCE;
 use crate::study::{self, Answer, Memory, Nothing, Told, Wanted};
-
-/// Trials of one transaction at most.
-const AT_ONCE: u64 = 16;
 
 /// Ask a study what to try next
 ///
@@ -122,11 +120,7 @@ fn ask_some(
     let n = store.read(|tx| {
         study::prepare(tx, memory, study)?;
         let points = study::points_to_try(tx, study, AT_ONCE)?.len() as u64;
-        Ok(match points {
-            0 if memory.is_slow() => 1,
-            0 => AT_ONCE,
-            points => points,
-        })
+        Ok(if points > 0 { points } else { memory.at_once() })
     })?;
     memory.write(store, |tx, memory| study::ask(tx, memory, study, n.min(left), who))
 }

@@ -22,7 +22,7 @@ use super::engine::{Engine, Told};
 use super::history::PastState;
 use super::space::Space;
 use super::strategy::{DEFAULT, Proposal, Setup};
-use crate::{Error, Result};
+use crate::{Error, Result, spec};
 
 /// Answers requests until the input ends or one says to quit.
 ///
@@ -309,11 +309,10 @@ fn sign(objective: &Value) -> Result<f64> {
 }
 
 fn sign_of(goal: &str) -> Option<f64> {
-    match goal.to_ascii_lowercase().as_str() {
-        "min" | "minimize" | "minimise" => Some(1.0),
-        "max" | "maximize" | "maximise" => Some(-1.0),
-        _ => None,
-    }
+    spec::goal(&goal.to_ascii_lowercase()).map(|goal| match goal {
+        spec::Goal::Min => 1.0,
+        spec::Goal::Max => -1.0,
+    })
 }
 
 /// Writes what Python writes for numbers that JSON has not in the words of this protocol.

@@ -26,6 +26,9 @@ use super::log::{self, Change, Log, Made, Row, What};
 /// A proposal that takes longer is worked out before the file is locked, where that can be.
 const SLOW: Duration = Duration::from_millis(2);
 
+/// Trials that are asked for in one transaction at most.
+pub(crate) const AT_ONCE: u64 = 16;
+
 /// The searches of one file, in memory.
 #[derive(Default)]
 pub struct Memory {
@@ -63,6 +66,11 @@ impl Memory {
     /// Says whether proposals take long, as far as is known.
     pub fn is_slow(&self) -> bool {
         self.searches.is_empty() || self.searches.values().any(|search| search.slow)
+    }
+
+    /// Returns how many trials to ask for in one transaction, so that it holds others up for a moment only.
+    pub fn at_once(&self) -> u64 {
+        if self.is_slow() { 1 } else { AT_ONCE }
     }
 
     /// Forgets what was learnt in a transaction that did not come to its end.
