@@ -246,7 +246,10 @@ impl Session {
         let mut curve = list("curve")?.unwrap_or_default();
         curve.iter_mut().for_each(|value| *value *= self.signs[0]);
         let values = match (list("values")?, trial.get("value")) {
-            (None, Some(value)) => number_of(value).map(|value| vec![value]),
+            (None, Some(value)) => Some(vec![
+                number_of(value)
+                    .ok_or_else(|| Error::invalid(what(), format!("{value} is no number")))?,
+            ]),
             (values, _) => values,
         };
         let state = match (trial.get("status").and_then(Value::as_str), values) {
@@ -472,6 +475,7 @@ mod tests {
             r#"{"op": "tell", "trials": [{"id": 2, "values": [NaN]}, {"id": 3, "values": [-Infinity]}]}"#,
             r#"{"op": "tell", "id": 4, "values": [1]}"#,
             r#"{"op": "ask", "count": 9}"#,
+            r#"{"op": "tell", "trials": [{"id": 4, "value": "abc"}]}"#,
         ];
         let lines: Vec<&[u8]> = std::iter::once(init.as_slice())
             .chain(rest.iter().flat_map(|line| [b"\n".as_slice(), line.as_bytes()]))
@@ -488,6 +492,7 @@ mod tests {
         assert_eq!(replies[9]["ok"], true, "{}", replies[9]);
         assert!(error(10).contains("is no list"), "{}", error(10));
         assert!(error(11).contains("count"), "{}", error(11));
+        assert_eq!(error(12), "trial 4: \"abc\" is no number");
     }
 
     #[test]
