@@ -162,6 +162,51 @@ impl Bare {
     }
 }
 
+/// The same search in its four ways, each with as many trials.
+struct Place {
+    engine: Engine,
+    file: InFile,
+    in_one: InFile,
+    bare: Bare,
+    has: u64,
+}
+
+impl Place {
+    fn new(strategy: &str) -> Place {
+        Place {
+            engine: Engine::new(strategy, Setup::new(space(), 1)).expect("an engine"),
+            file: InFile::new(strategy),
+            in_one: InFile::new(strategy),
+            bare: Bare::new(),
+            has: 0,
+        }
+    }
+
+    fn grow(&mut self, history: u64) {
+        while (self.engine.history().trials().len() as u64) < history {
+            round(&mut self.engine);
+        }
+        for _ in self.has..history {
+            self.file.round();
+            self.in_one.round_in_one();
+            self.bare.round();
+        }
+        self.has = self.has.max(history);
+    }
+
+    /// Returns what the rows cost where the search has just used the caches, as it has in the file.
+    fn bare_beside_search(&mut self) -> f64 {
+        let mut spent = 0.0;
+        for _ in 0..ROUNDS {
+            round(&mut self.engine);
+            let start = cpu_us();
+            self.bare.round();
+            spent += cpu_us() - start;
+        }
+        spent / ROUNDS as f64
+    }
+}
+
 /// Returns the mean of [`ROUNDS`] in CPU time [µs].
 fn mean(mut round: impl FnMut()) -> f64 {
     let start = cpu_us();
@@ -174,36 +219,23 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Prints for each strategy and length of history the cost of a pair in memory, and what the file adds.
+/// Prints for each strategy and length of history the cost of a pair in memory, and what the file adds: each at the same
+/// length.
 pub fn run() {
     for strategy in ["random", "tpe"] {
-        let mut places: Vec<(InFile, Engine, Bare)> = (0..FILES)
-            .map(|_| {
-                let engine = Engine::new(strategy, Setup::new(space(), 1)).expect("an engine");
-                (InFile::new(strategy), engine, Bare::new())
-            })
-            .collect();
-        let mut has = 0;
+        let mut places: Vec<Place> = (0..FILES).map(|_| Place::new(strategy)).collect();
         for history in [100, 1_000, 10_000] {
             let (mut memory, mut adds, mut in_one, mut limit) =
                 (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            for (file, engine, bare) in &mut places {
-                for _ in has..history {
-                    file.round();
-                    round(engine);
-                    bare.round();
-                }
-                let own = mean(|| round(engine));
-                adds.push(mean(|| file.round()) - own);
-                in_one.push(mean(|| file.round_in_one()) - own);
+            for place in &mut places {
+                place.grow(history);
+                let own = mean(|| round(&mut place.engine));
                 memory.push(own);
-                let both = mean(|| {
-                    round(engine);
-                    bare.round();
-                });
-                limit.push(both - own);
+                adds.push(mean(|| place.file.round()) - own);
+                in_one.push(mean(|| place.in_one.round_in_one()) - own);
+                limit.push(place.bare_beside_search());
+                place.has += ROUNDS;
             }
-            has = history + ROUNDS;
             let (memory, adds, in_one, limit) =
                 (median(memory), median(adds), median(in_one), median(limit));
             let name = format!("study.{strategy}.{history}");
@@ -213,11 +245,12 @@ pub fn run() {
             println!("{name}.sqlite_alone {limit:.1} us 1.00");
         }
         // A searcher that is started anew reads all.
-        let (file, ..) = &mut places[0];
+        let place = &mut places[0];
         let clock = cpu_us();
         let mut anew = Memory::default();
-        anew.write(&mut file.store, |tx, memory| memory.search(tx, file.study).map(drop))
+        let study = place.file.study;
+        anew.write(&mut place.file.store, |tx, memory| memory.search(tx, study).map(drop))
             .expect("read");
-        println!("study.{strategy}.open_{has} {:.1} us", cpu_us() - clock);
+        println!("study.{strategy}.open_{} {:.1} us", place.has, cpu_us() - clock);
     }
 }
