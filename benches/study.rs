@@ -47,8 +47,6 @@ struct InFile {
     store: Store,
     memory: Memory,
     study: mle::id::StudyId,
-    /// What the next ask is to tell first.
-    last: Option<(u64, Told)>,
     _folder: tempfile::TempDir,
 }
 
@@ -71,7 +69,7 @@ impl InFile {
         };
         let provenance = Provenance::default();
         let study = store.write(|tx| study::new(tx, &new, &provenance, "me")).expect("a study");
-        InFile { store, memory: Memory::default(), study, last: None, _folder: folder }
+        InFile { store, memory: Memory::default(), study, _folder: folder }
     }
 
     fn round(&mut self) {
@@ -85,23 +83,6 @@ impl InFile {
         self.store
             .write(|tx| study::tell(tx, study, trial.number, &told, &[], "me"))
             .expect("told");
-    }
-
-    /// As [`InFile::round`], where what came of a trial is told in the transaction that asks for the next.
-    fn round_in_one(&mut self) {
-        let study = self.study;
-        let last = self.last.take();
-        let mut answer = self
-            .memory
-            .write(&mut self.store, |tx, memory| {
-                if let Some((number, told)) = &last {
-                    study::tell(tx, study, *number, told, &[], "me")?;
-                }
-                study::ask(tx, memory, study, 1, "me")
-            })
-            .expect("a trial");
-        let trial = answer.trials.remove(0);
-        self.last = Some((trial.number, Told::Complete(vec![value(&trial.params)])));
     }
 }
 
@@ -162,13 +143,16 @@ impl Bare {
     }
 }
 
-/// The same search in its four ways, each with as many trials.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The same search in memory and in a file, and its rows by SQLite alone.
 struct Place {
     engine: Engine,
     file: InFile,
-    in_one: InFile,
     bare: Bare,
-    has: u64,
 }
 
 impl Place {
@@ -176,81 +160,57 @@ impl Place {
         Place {
             engine: Engine::new(strategy, Setup::new(space(), 1)).expect("an engine"),
             file: InFile::new(strategy),
-            in_one: InFile::new(strategy),
             bare: Bare::new(),
-            has: 0,
         }
     }
 
-    fn grow(&mut self, history: u64) {
-        while (self.engine.history().trials().len() as u64) < history {
-            round(&mut self.engine);
-        }
-        for _ in self.has..history {
-            self.file.round();
-            self.in_one.round_in_one();
-            self.bare.round();
-        }
-        self.has = self.has.max(history);
-    }
-
-    /// Returns what the rows cost where the search has just used the caches, as it has in the file.
-    fn bare_beside_search(&mut self) -> f64 {
-        let mut spent = 0.0;
-        for _ in 0..ROUNDS {
-            round(&mut self.engine);
-            let start = cpu_us();
-            self.bare.round();
-            spent += cpu_us() - start;
-        }
-        spent / ROUNDS as f64
+    /// Makes a pair of each, in turn: what slows the machine down for a while slows all of them, and none finds the
+    /// caches as it left them. Returns their CPU times [µs].
+    fn round(&mut self) -> [f64; 3] {
+        let start = cpu_us();
+        round(&mut self.engine);
+        let own = cpu_us();
+        self.bare.round();
+        let bare = cpu_us();
+        self.file.round();
+        [own - start, bare - own, cpu_us() - bare]
     }
 }
 
-/// Returns the mean of [`ROUNDS`] in CPU time [µs].
-fn mean(mut round: impl FnMut()) -> f64 {
-    let start = cpu_us();
-    (0..ROUNDS).for_each(|_| round());
-    (cpu_us() - start) / ROUNDS as f64
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Prints for each strategy and length of history the cost of a pair in memory, and what the file adds: each at the same
-/// length.
+/// Prints for each strategy and length of history the cost of a pair in memory, and what the file adds.
 pub fn run() {
     for strategy in ["random", "tpe"] {
         let mut places: Vec<Place> = (0..FILES).map(|_| Place::new(strategy)).collect();
+        let mut has = 0;
         for history in [100, 1_000, 10_000] {
-            let (mut memory, mut adds, mut in_one, mut limit) =
-                (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let mut means: [Vec<f64>; 3] = Default::default();
             for place in &mut places {
-                place.grow(history);
-                let own = mean(|| round(&mut place.engine));
-                memory.push(own);
-                adds.push(mean(|| place.file.round()) - own);
-                in_one.push(mean(|| place.in_one.round_in_one()) - own);
-                limit.push(place.bare_beside_search());
-                place.has += ROUNDS;
+                for _ in has..history {
+                    place.round();
+                }
+                let mut sums = [0.0; 3];
+                for _ in 0..ROUNDS {
+                    let spent = place.round();
+                    sums.iter_mut().zip(spent).for_each(|(sum, spent)| *sum += spent);
+                }
+                let [own, bare, file] = sums.map(|sum| sum / ROUNDS as f64);
+                for (values, value) in means.iter_mut().zip([own, bare, file - own]) {
+                    values.push(value);
+                }
             }
-            let (memory, adds, in_one, limit) =
-                (median(memory), median(adds), median(in_one), median(limit));
+            has = history + ROUNDS;
+            let [memory, limit, adds] = means.map(median);
             let name = format!("study.{strategy}.{history}");
             println!("{name}.memory {memory:.1} us 1.00");
             println!("{name}.file_adds {adds:.1} us {:.2}", adds / limit);
-            println!("{name}.file_adds_in_one {in_one:.1} us {:.2}", in_one / limit);
             println!("{name}.sqlite_alone {limit:.1} us 1.00");
         }
         // A searcher that is started anew reads all.
-        let place = &mut places[0];
+        let file = &mut places[0].file;
         let clock = cpu_us();
         let mut anew = Memory::default();
-        let study = place.file.study;
-        anew.write(&mut place.file.store, |tx, memory| memory.search(tx, study).map(drop))
+        anew.write(&mut file.store, |tx, memory| memory.search(tx, file.study).map(drop))
             .expect("read");
-        println!("study.{strategy}.open_{} {:.1} us", place.has, cpu_us() - clock);
+        println!("study.{strategy}.open_{has} {:.1} us", cpu_us() - clock);
     }
 }
