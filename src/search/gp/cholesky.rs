@@ -1,5 +1,7 @@
 //! The Cholesky factor of a matrix that grows by rows.
 
+use multiversion::multiversion;
+
 /// A lower triangle `L` with `L·Lᵀ` the matrix of the rows handed in.
 ///
 /// Each row depends on those before it only, so a factor that has grown equals one computed at once, bit by bit.
@@ -24,12 +26,7 @@ impl Cholesky {
         let at = self.rows.len();
         self.rows.extend_from_slice(row);
         let (above, own) = self.rows.split_at_mut(at);
-        for j in 0..self.size {
-            let other = &above[start(j)..start(j + 1)];
-            own[j] = (own[j] - dot(&own[..j], &other[..j])) / other[j];
-        }
-        let pivot = own[self.size] - dot(&own[..self.size], &own[..self.size]);
-        own[self.size] = pivot.max(1e-12 * row[self.size]).sqrt();
+        factor_row(above, own);
         self.size += 1;
     }
 
@@ -39,22 +36,12 @@ impl Cholesky {
 
     /// Solves `L·x = b` in place.
     pub(crate) fn solve_lower(&self, b: &mut [f64]) {
-        for i in 0..self.size {
-            let row = self.row(i);
-            b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
-        }
+        solve_lower(&self.rows, &mut b[..self.size]);
     }
 
     /// Solves `Lᵀ·x = b` in place.
     pub(crate) fn solve_upper(&self, b: &mut [f64]) {
-        for i in (0..self.size).rev() {
-            let row = self.row(i);
-            let x = b[i] / row[i];
-            b[i] = x;
-            for (other, entry) in b[..i].iter_mut().zip(row) {
-                *other -= x * entry;
-            }
-        }
+        solve_upper(&self.rows, &mut b[..self.size]);
     }
 
     /// Returns the logarithm of the determinant of the matrix.
@@ -62,27 +49,96 @@ impl Cholesky {
         (0..self.size).map(|i| 2.0 * self.row(i)[i].ln()).sum()
     }
 
-    /// Returns the inverse of the matrix, its lower triangle by rows.
-    pub(crate) fn inverse(&self) -> Vec<f64> {
-        let n = self.size;
-        // The inverse of L, transposed: row j holds column j from its diagonal on.
-        let mut columns = vec![0.0; n * n];
-        for j in 0..n {
-            let column = &mut columns[j * n..(j + 1) * n];
-            column[j] = 1.0 / self.row(j)[j];
-            for i in j + 1..n {
-                let row = self.row(i);
-                column[i] = -dot(&row[j..i], &column[j..i]) / row[i];
-            }
+    /// Writes the inverse of the matrix to `to`, its lower triangle by rows; `room` is worked in.
+    pub(crate) fn inverse(&self, room: &mut Vec<f64>, to: &mut Vec<f64>) {
+        inverse(&self.rows, self.size, room, to);
+    }
+}
+
+/// Turns a row of the matrix into one of the triangle, which has the rows `above`.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn factor_row(above: &[f64], own: &mut [f64]) {
+    let (own, last) = own.split_at_mut(own.len() - 1);
+    substitute(above, own);
+    let pivot = last[0] - lanes(own, own);
+    last[0] = pivot.max(1e-12 * last[0]).sqrt();
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn solve_lower(rows: &[f64], b: &mut [f64]) {
+    substitute(rows, b);
+}
+
+/// Solves `L·x = b` in place.
+#[inline(always)]
+fn substitute(rows: &[f64], b: &mut [f64]) {
+    for i in 0..b.len() {
+        let row = &rows[start(i)..start(i + 1)];
+        b[i] = (b[i] - lanes(&row[..i], &b[..i])) / row[i];
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn solve_upper(rows: &[f64], b: &mut [f64]) {
+    for i in (0..b.len()).rev() {
+        let row = &rows[start(i)..start(i + 1)];
+        let x = b[i] / row[i];
+        b[i] = x;
+        for (other, entry) in b[..i].iter_mut().zip(row) {
+            *other -= x * entry;
         }
-        let mut inverse = Vec::with_capacity(start(n));
-        for i in 0..n {
-            for j in 0..=i {
-                inverse
-                    .push(dot(&columns[i * n + i..(i + 1) * n], &columns[j * n + i..(j + 1) * n]));
-            }
+    }
+}
+
+/// Works on four rows at a time, in whole registers: there are zeros beyond the diagonals, up to a multiple of [`WIDTH`].
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn inverse(rows: &[f64], n: usize, lower: &mut Vec<f64>, to: &mut Vec<f64>) {
+    let (wide, tall) = (n.next_multiple_of(WIDTH), n.next_multiple_of(4));
+    // The inverse of L: each of its rows is made of those above it.
+    lower.clear();
+    lower.resize(tall * wide + wide, 0.0);
+    let (lower, sums) = lower.split_at_mut(tall * wide);
+    for i in 0..n {
+        let row = &rows[start(i)..start(i + 1)];
+        let (above, own) = lower.split_at_mut(i * wide);
+        let mut above = above.chunks_exact(4 * wide);
+        let mut at = 0;
+        for four in &mut above {
+            let factors = [row[at], row[at + 1], row[at + 2], row[at + 3]];
+            at += 4;
+            add_rows(&mut own[..at.next_multiple_of(WIDTH)], factors, four, wide);
         }
-        inverse
+        for (other, factor) in above.remainder().chunks_exact(wide).zip(&row[at..i]) {
+            own.iter_mut().zip(&other[..i]).for_each(|(sum, entry)| *sum += factor * entry);
+        }
+        let scale = 1.0 / row[i];
+        own[..i].iter_mut().for_each(|sum| *sum *= -scale);
+        own[i] = scale;
+    }
+    // Its transpose times itself.
+    to.clear();
+    for i in 0..n {
+        sums.fill(0.0);
+        for four in lower.chunks_exact(4 * wide).skip(i / 4) {
+            let factor = |k: usize| four[k * wide + i];
+            let factors = [factor(0), factor(1), factor(2), factor(3)];
+            add_rows(&mut sums[..(i + 1).next_multiple_of(WIDTH)], factors, four, wide);
+        }
+        to.extend_from_slice(&sums[..=i]);
+    }
+}
+
+/// Numbers in a register, at most.
+const WIDTH: usize = 8;
+
+/// Adds four rows, each `wide`, times a factor each.
+#[inline(always)]
+fn add_rows(to: &mut [f64], factors: [f64; 4], rows: &[f64], wide: usize) {
+    let count = to.len();
+    let row = |k: usize| &rows[k * wide..k * wide + count];
+    let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+    for i in 0..count {
+        to[i] += (factors[0] * a[i] + factors[1] * b[i]) + (factors[2] * c[i] + factors[3] * d[i]);
     }
 }
 
@@ -90,12 +146,19 @@ fn start(row: usize) -> usize {
     row * (row + 1) / 2
 }
 
-/// Returns the inner product, summed in eight lanes so that it can run in parallel.
+/// Returns the inner product.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut lanes = [0.0; 8];
-    let (mut a, mut b) = (a.chunks_exact(8), b.chunks_exact(8));
+    lanes(a, b)
+}
+
+/// Returns the inner product, summed in eight lanes so that it can run in parallel: the same wherever it is computed.
+#[inline(always)]
+fn lanes(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; WIDTH];
+    let (mut a, mut b) = (a.chunks_exact(WIDTH), b.chunks_exact(WIDTH));
     for (x, y) in (&mut a).zip(&mut b) {
-        for lane in 0..8 {
+        for lane in 0..WIDTH {
             lanes[lane] += x[lane] * y[lane];
         }
     }
@@ -128,7 +191,8 @@ mod tests {
         let wanted = x.clone();
         factor.solve_lower(&mut x);
         factor.solve_upper(&mut x);
-        let inverse = factor.inverse();
+        let mut inverse = Vec::new();
+        factor.inverse(&mut Vec::new(), &mut inverse);
         for i in 0..n {
             let product: f64 = (0..n).map(|j| entry(i, j) * x[j]).sum();
             assert!((product - wanted[i]).abs() < 1e-10);

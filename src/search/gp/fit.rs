@@ -26,6 +26,17 @@ pub(crate) struct Fitter {
     priors: Vec<Prior>,
 }
 
+/// What a loss is worked out in. It lasts for a whole fit: to give so much back to the system and to take it again costs as
+/// much as the work itself.
+#[derive(Default)]
+struct Room {
+    values: Vec<f64>,
+    slopes: Vec<f64>,
+    factor: Cholesky,
+    lower: Vec<f64>,
+    pull: Vec<f64>,
+}
+
 /// A fitted kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct Fitted {
@@ -70,20 +81,32 @@ impl Fitter {
     ) -> Fitted {
         let bounds: Vec<(f64, f64)> =
             self.priors.iter().map(|prior| (prior.low, prior.high)).collect();
-        let loss = |logs: &[f64], gradient: &mut [f64]| self.loss(targets, shape, logs, gradient);
+        let mut room = Room::default();
+        let loss = |logs: &[f64], gradient: &mut [f64]| {
+            self.loss(targets, shape, logs, gradient, &mut room)
+        };
         let (logs, loss) = minimise(start, &bounds, rounds, 1e-4, loss);
         Fitted { logs, shape, loss }
     }
 
-    fn loss(&self, targets: &[f64], shape: Shape, logs: &[f64], gradient: &mut [f64]) -> f64 {
+    fn loss(
+        &self,
+        targets: &[f64],
+        shape: Shape,
+        logs: &[f64],
+        gradient: &mut [f64],
+        room: &mut Room,
+    ) -> f64 {
+        let Room { values, slopes, factor, lower, pull } = room;
         let (n, dimensions) = (self.size, self.squares.len());
         let kernel = Kernel::of(shape, logs);
-        let mut squares = vec![0.0; n * (n + 1) / 2];
+        values.clear();
+        values.resize(n * (n + 1) / 2, 0.0);
         for (column, weight) in self.squares.iter().zip(&kernel.weights) {
-            squares.iter_mut().zip(column).for_each(|(sum, square)| *sum += weight * square);
+            values.iter_mut().zip(column).for_each(|(sum, square)| *sum += weight * square);
         }
-        let (mut values, slopes) = kernel.over(&squares);
-        let mut factor = Cholesky::default();
+        kernel.over(values, slopes);
+        factor.truncate(0);
         let mut at = 0;
         for i in 0..n {
             values[at + i] += kernel.noise;
@@ -91,10 +114,10 @@ impl Fitter {
             values[at + i] -= kernel.noise;
             at += i + 1;
         }
-        let (alpha, _) = weights(&factor, targets);
+        let (alpha, _) = weights(factor, targets);
         let mut loss = 0.5 * dot(&alpha, targets) + 0.5 * factor.log_determinant();
         // What a change of each pair's covariance does to the loss; pairs off the diagonal stand for two entries.
-        let mut pull = factor.inverse();
+        factor.inverse(lower, pull);
         let mut trace = 0.0;
         let mut at = 0;
         for i in 0..n {
@@ -105,11 +128,11 @@ impl Fitter {
             trace += pull[at + i];
             at += i + 1;
         }
-        gradient[dimensions] = dot(&pull, &values);
+        gradient[dimensions] = dot(pull, values);
         gradient[dimensions + 1] = trace * kernel.noise;
-        pull.iter_mut().zip(&slopes).for_each(|(pull, slope)| *pull *= slope);
+        pull.iter_mut().zip(slopes.iter()).for_each(|(pull, slope)| *pull *= slope);
         for (at, column) in self.squares.iter().enumerate() {
-            gradient[at] = -2.0 * kernel.weights[at] * dot(&pull, column);
+            gradient[at] = -2.0 * kernel.weights[at] * dot(pull, column);
         }
         for ((log, prior), slope) in logs.iter().zip(&self.priors).zip(gradient) {
             let z = (log - prior.centre) / prior.spread;
@@ -162,12 +185,12 @@ mod tests {
         for shape in [Shape::Matern, Shape::Gauss] {
             let at = vec![-0.4, 0.3, -0.2, 0.1, -2.0];
             let mut gradient = vec![0.0; 5];
-            fitter.loss(&targets, shape, &at, &mut gradient);
+            fitter.loss(&targets, shape, &at, &mut gradient, &mut Room::default());
             for i in 0..5 {
                 let shifted = |by: f64| {
                     let mut logs = at.clone();
                     logs[i] += by;
-                    fitter.loss(&targets, shape, &logs, &mut [0.0; 5])
+                    fitter.loss(&targets, shape, &logs, &mut [0.0; 5], &mut Room::default())
                 };
                 let slope = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
                 assert!(

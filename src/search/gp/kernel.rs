@@ -87,13 +87,14 @@ impl Kernel {
         (squares, slopes)
     }
 
-    /// Returns the covariance at each of many squared distances and its derivative.
-    pub(crate) fn over(&self, squares: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let scaled = |square: &f64| {
+    /// Turns squared distances into covariances, and writes the derivatives of these to `slopes`.
+    pub(crate) fn over(&self, squares: &mut [f64], slopes: &mut Vec<f64>) {
+        slopes.clear();
+        slopes.extend(squares.iter_mut().map(|square| {
             let (value, slope) = self.shape.at(*square);
-            (self.signal * value, self.signal * slope)
-        };
-        squares.iter().map(scaled).unzip()
+            *square = self.signal * value;
+            self.signal * slope
+        }));
     }
 }
 

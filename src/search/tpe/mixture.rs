@@ -1,6 +1,7 @@
 //! Mixtures of kernels around trials, in single precision and by blocks of kernels, so that the processor adds up several
 //! at a time.
 
+use multiversion::multiversion;
 use rand_pcg::Pcg64;
 
 use super::frame::{Axis, Cells, choice};
@@ -127,23 +128,36 @@ impl Mixture {
             Column::Choice { count, .. } if !place.is_nan() => choice(*place, *count) as f32,
             _ => *place as f32,
         }));
-        room.logs.clear();
-        let width = self.columns.len();
-        for (block, log_weights) in self.log_weights.iter().enumerate() {
-            let mut logs = *log_weights;
-            let terms = &self.terms[block * width..(block + 1) * width];
-            for ((column, terms), at) in self.columns.iter().zip(terms).zip(&room.at) {
-                if !at.is_nan() {
-                    add(column, terms, *at, &mut logs);
-                }
-            }
-            room.logs.push(logs);
-        }
-        log_sum(&room.logs)
+        log_density(&self.columns, &self.log_weights, &self.terms, &room.at, &mut room.logs)
     }
 }
 
+/// Returns the logarithm of the density at a place; `logs` is room to work in.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn log_density(
+    columns: &[Column],
+    log_weights: &[Lanes],
+    terms: &[[Lanes; 3]],
+    place: &[f32],
+    logs: &mut Vec<Lanes>,
+) -> f32 {
+    logs.clear();
+    let width = columns.len();
+    for (block, log_weights) in log_weights.iter().enumerate() {
+        let mut sums = *log_weights;
+        let terms = &terms[block * width..(block + 1) * width];
+        for ((column, terms), at) in columns.iter().zip(terms).zip(place) {
+            if !at.is_nan() {
+                add(column, terms, *at, &mut sums);
+            }
+        }
+        logs.push(sums);
+    }
+    log_sum(logs)
+}
+
 /// Adds the logarithms of the densities of a block's kernels along one coordinate.
+#[inline(always)]
 fn add(column: &Column, terms: &[Lanes; 3], at: f32, logs: &mut Lanes) {
     match column {
         Column::Line { .. } => {
@@ -219,6 +233,7 @@ fn near(generator: &mut Pcg64, centre: f64, width: f64) -> f64 {
 }
 
 /// Returns the logarithm of the sum of exponentials.
+#[inline(always)]
 fn log_sum(logs: &[Lanes]) -> f32 {
     let mut tops = [f32::NEG_INFINITY; LANES];
     for block in logs {
@@ -240,6 +255,7 @@ fn log_sum(logs: &[Lanes]) -> f32 {
 ///
 /// A power of two by the exponent bits, the rest by a polynomial: without branches, so that several are computed at a
 /// time.
+#[inline(always)]
 fn exp(x: f32) -> f32 {
     /// Adding it leaves the nearest whole number in the low bits.
     const ROUND: f32 = 12_582_912.0;

@@ -89,7 +89,8 @@ impl<'a> Fitter<'a> {
         factor.solve_lower(&mut alpha);
         factor.solve_upper(&mut alpha);
         let mut loss = 0.5 * dot(&alpha, self.targets) + 0.5 * factor.log_determinant();
-        let inverse = factor.inverse();
+        let mut inverse = Vec::new();
+        factor.inverse(&mut Vec::new(), &mut inverse);
         gradient.fill(0.0);
         let mut pulls = vec![0.0; squares.len()];
         let mut at = 0;
