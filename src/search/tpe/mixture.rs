@@ -51,6 +51,12 @@ enum Column {
     },
 }
 
+impl Column {
+    fn is_line(&self) -> bool {
+        matches!(self, Column::Line { .. })
+    }
+}
+
 /// Room to work in.
 #[derive(Default)]
 pub(super) struct Room {
@@ -88,7 +94,10 @@ impl Mixture {
                 Axis::Choice(count) => choices(*count, &places, put),
             }
         });
-        let columns = columns.collect();
+        let columns: Vec<Column> = columns.collect();
+        for (column, _) in columns.iter().enumerate().filter(|(_, column)| column.is_line()) {
+            terms[column..].iter_mut().step_by(axes.len()).for_each(settle_lines);
+        }
         Mixture {
             kernels,
             cumulated: weights.iter().map(cumulate).collect(),
@@ -177,7 +186,8 @@ fn add(column: &Column, terms: &[Lanes; 3], at: f32, logs: &mut Lanes) {
     }
 }
 
-/// Returns a line of all kernels, the prior with them, from their places on it, and hands their terms to `put`.
+/// Returns a line of all kernels, the prior with them, from their places on it, and hands their places and widths to `put`,
+/// for [`settle_lines`].
 fn line(
     cells: &Cells,
     places: Vec<f64>,
@@ -191,12 +201,25 @@ fn line(
     let widths: Vec<f64> = places.iter().map(|place| wide.max(cells.half_width(*place))).collect();
     for (at, (place, width)) in places.iter().zip(&widths).enumerate() {
         if !place.is_nan() {
-            let mass = normal::quick((1.0 - place) / width) - normal::quick(-place / width);
-            let peak = -((mass * width) as f32 * SQRT_TAU).ln();
-            put(at, [*place as f32, std::f32::consts::FRAC_1_SQRT_2 / *width as f32, peak]);
+            put(at, [*place as f32, *width as f32, 0.0]);
         }
     }
     Column::Line { centres: places, widths }
+}
+
+/// Turns places and widths of kernels, 0 where there is none, into the terms of a line. A bell's mass is that inside [0, 1].
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn settle_lines(terms: &mut [Lanes; 3]) {
+    let [places, steeps, peaks] = terms;
+    for ((place, steep), peak) in places.iter().zip(steeps).zip(peaks) {
+        let width = *steep;
+        let is_there = width > 0.0;
+        let by_width = std::f32::consts::FRAC_1_SQRT_2 / width;
+        let mass = 0.5 * (erf(place * by_width) + erf((1.0 - place) * by_width));
+        let logarithm = ln(mass * width * SQRT_TAU);
+        *steep = if is_there { by_width } else { 0.0 };
+        *peak = if is_there { -logarithm } else { 0.0 };
+    }
 }
 
 /// Returns a choice of all kernels, the prior with them, and hands their terms to `put`.
@@ -268,9 +291,55 @@ fn exp(x: f32) -> f32 {
     f32::from_bits(rest.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
+/// Returns the logarithm of a positive number that is not subnormal, to six digits.
+///
+/// The exponent bits give a whole power of two, what is left lies around 1: there the series of the inverse hyperbolic
+/// tangent ends soon.
+#[inline(always)]
+fn ln(x: f32) -> f32 {
+    /// The bits of the square root of one half: from there on numbers are around 1.
+    const AROUND: u32 = 0x3f35_04f3;
+    let above = x.to_bits().wrapping_sub(AROUND);
+    let power = (above.cast_signed() >> 23) as f32;
+    let rest = f32::from_bits((above & 0x007f_ffff) + AROUND);
+    let s = (rest - 1.0) / (rest + 1.0);
+    let t = s * s;
+    power * std::f32::consts::LN_2
+        + 2.0 * s * (1.0 + t * (1.0 / 3.0 + t * (1.0 / 5.0 + t * (1.0 / 7.0 + t / 9.0))))
+}
+
+/// Returns the error function of a number that is not negative, to six digits.
+///
+/// Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
+#[inline(always)]
+fn erf(x: f32) -> f32 {
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let tail = t
+        * (0.254_829_6
+            + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4))));
+    1.0 - tail * exp(-x * x)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn error_functions_are_close() {
+        for i in 0..=10_000 {
+            let x = i as f32 / 1000.0;
+            let wanted = 1.0 - 2.0 * normal::below(-f64::from(x) * std::f64::consts::SQRT_2);
+            assert!((f64::from(erf(x)) - wanted).abs() < 1e-6, "{x}");
+        }
+    }
+
+    #[test]
+    fn logarithms_are_close() {
+        for i in 0..100_000u32 {
+            let x = f32::from_bits(0x0080_0000 + i * 21_000);
+            assert!((ln(x) - x.ln()).abs() <= 2e-7 * x.ln().abs().max(1.0), "{x}");
+        }
+    }
 
     #[test]
     fn exponentials_are_close() {
