@@ -139,3 +139,97 @@ fn studies_are_compared() {
     let empty: Value = parse(&lab.mle(&["study", "pareto", "empty", "--json"]).ok());
     assert_eq!(empty["front"], json!([]));
 }
+
+#[test]
+fn a_search_with_jobs_starts_from_another_study_and_from_points_of_its_spec() {
+    let lab = Lab::new();
+    lab.write(
+        "train.py",
+        "import sys\nprint('::mle {\"loss\": %r}' % abs(float(sys.argv[1]) - 0.7))\n",
+    );
+    let spec = |name: &str, more: &str| {
+        let text = format!(
+            "name: {name}\ncommand: python3 train.py {{x}}\nmetric: loss\nworkers: 1\nsearch:\n  strategy: tpe\n  \
+             trials: 6\n  space: {{x: {{type: real, low: 0.0, high: 1.0}}}}\n{more}"
+        );
+        lab.write("s.yaml", text);
+    };
+    let run = |more: &[&str]| lab.mle(&[&["run", "s.yaml", "--db", "s.db"], more].concat());
+    spec("first", "");
+    run(&[]).ok();
+    let both = "  points: [{x: 0.25}, {x: 0.5}]\n  warm_start: first\n";
+    spec("second", both);
+    let plan = run(&["--dry-run"]).ok();
+    assert!(plan.contains("first: {\"x\":0.25}") && plan.contains("the trials of first"), "{plan}");
+    run(&[]).ok();
+    let of = |what: &str, name: &str| {
+        lab.sql("s.db", &format!("SELECT {what} FROM trials WHERE experiment = '{name}'"))[0]
+            .clone()
+    };
+    // Six it knew, two of the spec, and four of its own; only those that were tried have runs.
+    assert_eq!(of("count(*), sum(state = 'complete'), sum(source = 'added')", "second"), "12|12|8");
+    let runs = "SELECT count(*) FROM runs WHERE experiment = 'second'";
+    assert_eq!(lab.sql("s.db", runs), ["6"]);
+    let known = "group_concat(json_extract(\"values\", '$[0]') ORDER BY number)";
+    assert!(of(known, "second").starts_with(&of(known, "first")), "it begins with what is known");
+    let first = "SELECT value FROM runs WHERE experiment = 'second' ORDER BY id LIMIT 2";
+    assert_eq!(lab.sql("s.db", first), ["0.44999999999999996", "0.19999999999999996"]);
+    lab.mle(&["study", "replay", "second", "--db", "s.db"]).ok();
+    // What does not fit is said before anything runs.
+    spec("third", "  points: [{x: 3}]\n");
+    run(&[]).fails(2, "search.points[0]: parameter x 3 is not in 0 to 1");
+    spec("third", "  points: {x: 0.5}\n");
+    run(&[]).fails(2, "search.points: must be a list of points");
+    spec("third", &format!("  points: [{}]\n", ["{x: 0}"; 6].join(", ")));
+    run(&[]).fails(2, "search.points: 6 of them, and only 6 `trials` in all");
+    spec("third", "  warm_start: [first, nobody]\n");
+    run(&[]).fails(2, "search.warm_start: study \"nobody\": is not in the file");
+    spec("third", "  warm_start: first\n  points: []\n");
+    lab.write(
+        "s.yaml",
+        lab.read("s.yaml").replace("metric: loss", "metric: {name: loss, goal: max}"),
+    );
+    run(&[]).fails(2, "objectives of another number or direction");
+    assert_eq!(lab.sql("s.db", "SELECT count(*) FROM experiments"), ["2"], "nothing half-made");
+}
+
+#[test]
+fn of_several_objectives_the_front_is_shown() {
+    let lab = Lab::new();
+    lab.write(
+        "train.py",
+        "import sys\nx = float(sys.argv[1])\nprint('::mle {\"loss\": %r, \"size\": %r}' % ((x - 1) ** 2, x))\n",
+    );
+    lab.write(
+        "mo.yaml",
+        "name: mo\ncommand: python3 train.py {x}\nmetric: [loss, size]\nworkers: 1\nsearch:\n  strategy: grid\n  \
+         space: {x: {type: real, low: 0.0, high: 2.0, bins: 5}}\n",
+    );
+    lab.mle(&["run", "mo.yaml"]).ok();
+    let board = lab.mle(&["leaderboard", "mo"]);
+    assert!(
+        board.err.contains("by loss alone; `") && board.err.contains("study pareto 1 --db mo.db`"),
+        "{}",
+        board.err
+    );
+    assert!(board.err.contains("no other beats in loss and size"), "{}", board.err);
+    // Above 1 both get worse.
+    let report = lab.mle(&["report", "mo", "--format", "md"]).ok();
+    let table = report.split("## Trials that no other beats in all objectives").nth(1).unwrap();
+    let rows: Vec<&str> = table.trim().lines().take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows[0], "| trial | loss (min) | size (min) | parameters |");
+    assert_eq!(rows.len(), 5, "{report}");
+    assert!(
+        rows[2].ends_with("| 0 | 1 | x=1 |") && rows[4].ends_with("| 1 | 0 | x=0 |"),
+        "{rows:?}"
+    );
+    lab.mle(&["report", "mo", "--format", "html", "--out", "mo.html"]).ok();
+    let page = lab.read("mo.html");
+    assert!(page.contains("Trials that no other beats in all objectives"));
+    assert!(page.contains("loss against size; the line joins trials no other beats in both"));
+    // Whoever asks by hand where jobs do the trials is told whose they are.
+    let asked = lab.mle(&["study", "add", "mo", "x=0.5"]);
+    asked.ok();
+    let asked = lab.mle(&["ask", "mo"]);
+    assert!(asked.err.contains("they wait for `mle tell mo NUMBER"), "{}", asked.err);
+}

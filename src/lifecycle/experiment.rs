@@ -5,12 +5,13 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::id::{ExperimentId, JobId, RunId, new_uid};
+use crate::id::{ExperimentId, JobId, RunId, StudyId, new_uid};
 use crate::protocol::{self, State};
 use crate::queue::{self, JobSettings, JobState, NewJob};
 use crate::spec::{self, Activate, Launch, Plan, Processing, Resources};
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
+use crate::study;
 
 use super::search::ADD_STUDY;
 use super::{TEXT, after_cancel, give_up_expired};
@@ -112,7 +113,7 @@ pub fn plan_experiment(
         let ahead = search.batch.map_or(ahead, |batch| i64::try_from(batch).unwrap_or(ahead));
         let text = |value: &Value| value.to_string();
         let whole = |n: Option<u64>| n.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        tx.insert(
+        let study = tx.insert(
             ADD_STUDY,
             named_params! {
                 ":uid": new_uid(), ":experiment": id, ":strategy": search.strategy,
@@ -122,11 +123,11 @@ pub fn plan_experiment(
                 ":stop": search.stop.as_ref().map(|stop| text(&Value::Object(stop.clone()))),
                 ":targets": json(&search.targets)?, ":base": text(&Value::Object(plan.base.clone())),
                 ":seeds": json(&plan.seeds)?, ":seed": search.seed.cast_signed(),
-                ":trial_max": whole(search.trials),
+                ":trial_max": whole(search.trials.map(|trials| trials - search.points.len() as u64)),
                 ":trial_ahead": ahead, ":now_ms": tx.now_ms, ":who": who,
             },
         )?;
-        return Ok(());
+        return seed_study(tx, StudyId(study), search, who);
     }
     for config in &plan.configs {
         let config_id = protocol::add_config(tx, &config.params)?;
@@ -137,6 +138,35 @@ pub fn plan_experiment(
         }
     }
     Ok(())
+}
+
+/// Gives a new study what is known before its first trial: those of other studies, and points to try first.
+fn seed_study(tx: &WriteTx<'_>, study: StudyId, search: &spec::Search, who: &str) -> Result<()> {
+    for from in &search.warm_start {
+        let source = study::find(tx, from).map_err(|error| match error {
+            Error::NotFound { .. } => {
+                Error::invalid(format!("search.warm_start: study {from}"), "is gone from the file")
+            }
+            other => other,
+        })?;
+        let added = study::warm_start(tx, study, source, who)?;
+        if let Some((_, why)) = added.left_out.first() {
+            let text = format!(
+                "search.warm_start: {} of {} trials of {from} do not fit: {why}",
+                added.left_out.len(),
+                added.left_out.len() + added.numbers.len()
+            );
+            protocol::add_note(tx, study::experiment(tx, study)?, &text, who)?;
+        }
+    }
+    let point = |params: &Map<String, Value>| study::Point {
+        params: params.clone(),
+        told: None,
+        curve: Vec::new(),
+        extra: serde_json::json!({"source": "spec"}),
+    };
+    let points: Vec<study::Point> = search.points.iter().map(point).collect();
+    study::add(tx, study, &points, true, who).map(drop)
 }
 
 /// What the job of a trial with epochs has beyond that of any run.

@@ -232,7 +232,7 @@ fn objective(block: &Block) -> Result<Objective> {
 }
 
 /// The keys of a search, besides the settings of strategies that decide about epochs.
-const SEARCH_KEYS: [&str; 11] = [
+const SEARCH_KEYS: [&str; 13] = [
     "strategy",
     "trials",
     "space",
@@ -244,6 +244,8 @@ const SEARCH_KEYS: [&str; 11] = [
     "epochs_key",
     "epoch_budget",
     "stop",
+    "points",
+    "warm_start",
 ];
 
 /// The key of the config that says how many epochs to reach, unless another is named.
@@ -307,6 +309,8 @@ fn search(block: &Block, seeds: u64) -> Result<Search> {
         batch: block.integer("batch", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned),
         settings,
         seed: block.integer("seed", 0, i64::MAX)?.unwrap_or(0).cast_unsigned(),
+        points: points(block, trials)?,
+        warm_start: texts(block, "warm_start")?,
         targets: space.keys().map(|name| (name.clone(), name.clone())).collect(),
         space: Value::Object(space),
         epochs,
@@ -424,6 +428,25 @@ fn stop(
     Ok(Some(rule))
 }
 
+/// Reads the points that are tried first, which are among the trials.
+fn points(block: &Block, trials: Option<u64>) -> Result<Vec<Map<String, Value>>> {
+    let expected = "a list of points, such as `[{lr: 0.1}]`";
+    let wrong = |value: &Value| wrong(block.origin(), &block.path("points"), expected, value);
+    let list = match block.get("points") {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list,
+        Some(other) => return Err(wrong(other)),
+    };
+    if let Some(trials) = trials.filter(|trials| list.len() as u64 >= *trials) {
+        let why = format!("{} of them, and only {trials} `trials` in all", list.len());
+        return Err(block
+            .error("points", why)
+            .with_hint("a search without proposals of its own is a list of `configs`"));
+    }
+    let point = |value: &Value| value.as_object().cloned().ok_or_else(|| wrong(value));
+    list.iter().map(point).collect()
+}
+
 /// Reads a text, or a list of them.
 fn texts(block: &Block, key: &str) -> Result<Vec<String>> {
     let list = match block.get(key) {
@@ -444,6 +467,9 @@ pub fn check_search(block: &Block, key: &str, search: &Search, objectives: usize
         .map_err(|error| at_key(block, "space", error))?
         .with_constraints(search.constraints.clone())
         .map_err(|error| at_key(block, "constraints", error))?;
+    for (at, point) in search.points.iter().enumerate() {
+        space.check(point).map_err(|error| at_key(block, &format!("points[{at}]"), error))?;
+    }
     let setup = Setup {
         settings: search.settings.clone(),
         trials: search.trials,

@@ -219,7 +219,7 @@ pub enum Aggregate {
 pub struct Search {
     /// One of [`KNOWN_STRATEGIES`](super::KNOWN_STRATEGIES).
     pub strategy: String,
-    /// How many proposals at most; unset only for a grid, which ends by itself.
+    /// How many configs at most; unset only for a grid, which ends by itself.
     pub trials: Option<u64>,
     /// The space in full form: an object of parameters.
     pub space: Value,
@@ -232,6 +232,12 @@ pub struct Search {
     pub settings: Map<String, Value>,
     /// The seed of the strategy's random stream.
     pub seed: u64,
+    /// Points that are tried first, among the trials: each the values of all active parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<Map<String, Value>>,
+    /// The studies of the file whose ended trials it knows from its beginning: their experiments' ids, names or uids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warm_start: Vec<String>,
     /// Where in the config each parameter goes, as a key path with slashes.
     pub targets: BTreeMap<String, String>,
     /// The most epochs a trial trains, where jobs are told.

@@ -106,6 +106,8 @@ pub fn search(
         batch,
         settings,
         seed: SEED,
+        points: Vec::new(),
+        warm_start: Vec::new(),
         targets,
         epochs,
         epochs_key: None,

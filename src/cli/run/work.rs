@@ -397,6 +397,13 @@ pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
             for row in space.describe() {
                 output.line(&format!("    {}: {} {}", row.name, row.kind, row.range))?;
             }
+            for point in &search.points {
+                let point = serde_json::Value::Object(point.clone()).to_string();
+                output.line(&format!("    first: {}", sanitize(&point)))?;
+            }
+            for from in &search.warm_start {
+                output.line(&format!("    starts from the trials of {}", sanitize(from)))?;
+            }
         }
         None => output.line(&format!(
             "  {} configs × {} seeds = {} runs",
