@@ -74,9 +74,11 @@ pub struct TellArgs {
 pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
     let who = protocol::user_name();
     let mut store = Store::open(db, Open::Existing)?;
-    let (study, is_external) = store.read(|tx| {
+    let (study, is_external, has_jobs) = store.read(|tx| {
         let study = named::find_study(tx, &args.study)?;
-        Ok((study, study::summary(tx, study)?.strategy == EXTERNAL))
+        let summary = study::summary(tx, study)?;
+        let kind = protocol::show(tx, summary.experiment)?.summary.kind;
+        Ok((study, summary.strategy == EXTERNAL, kind != protocol::Kind::Log))
     })?;
     study::asked_for(args.n)?;
     let mut memory = Memory::default();
@@ -98,6 +100,12 @@ pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
         }
     }
     print_answer(&answer, is_external, output)?;
+    if has_jobs && !answer.trials.is_empty() {
+        let study = sanitize(&args.study);
+        note(&format!(
+            "jobs do the trials of {study}, but none does these: they wait for `mle tell {study} NUMBER …`"
+        ));
+    }
     if let Some(error) = missing {
         note(&format!(
             "asked for {} more in vain: {}",

@@ -40,10 +40,11 @@ const WHY_MIN: usize = 16;
 /// [`crate::Error::NotFound`]; those of the store.
 pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let (metric, kind, (places, failed)) = store.read(|tx| {
+    let (metric, others, summary, (places, failed)) = store.read(|tx| {
         let id = find_or_latest(tx, args.experiment.as_deref())?;
         let summary = protocol::show(tx, id)?.summary;
-        let objective = protocol::objectives(tx, id)?.into_iter().next();
+        let mut objectives = protocol::objectives(tx, id)?.into_iter();
+        let objective = objectives.next();
         let top = i64::from(args.top);
         let board = match &objective {
             Some(objective) if summary.kind == Kind::Command => {
@@ -54,8 +55,10 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
             }
             _ => (report::leaderboard(tx, id, top)?, report::failed_configs(tx, id, top)?),
         };
-        Ok((objective.map(|it| it.metric), summary.kind, board))
+        let others: Vec<String> = objectives.map(|it| it.metric).collect();
+        Ok((objective.map(|it| it.metric), others, summary, board))
     })?;
+    let kind = summary.kind;
     if output.json {
         let rows: Vec<_> =
             places.iter().map(json_of).chain(failed.iter().map(json_of_failed)).collect();
@@ -67,7 +70,18 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
         }
         _ => "no config has a value yet",
     };
-    print(&places, &failed, metric.as_deref().unwrap_or("value"), none, output)
+    print(&places, &failed, metric.as_deref().unwrap_or("value"), none, output)?;
+    if let (Some(metric), false, Kind::Search) = (&metric, others.is_empty(), kind) {
+        let text = format!(
+            "by {metric} alone; `{} study pareto {} --db {}` has the trials that no other beats in {metric} and {}",
+            super::own_name(),
+            summary.id,
+            super::quote(&db.display().to_string()),
+            others.join(" and ")
+        );
+        output::note(&output::sanitize(&text));
+    }
+    Ok(())
 }
 
 /// Prints a leaderboard, with a column for each parameter where they fit.

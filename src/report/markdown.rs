@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::data::Data;
+use super::search::Front;
 use crate::display::{sanitize, sanitize_lines};
 
 /// Writes the whole document.
@@ -38,6 +39,9 @@ pub(super) fn render(data: &Data) -> String {
             let _ = writeln!(out, "| {} | {alone} | {among_best} |", text(name));
         }
         out.push('\n');
+    }
+    if let Some(front) = data.search.as_ref().and_then(|search| search.front.as_ref()) {
+        tradeoffs(&mut out, front);
     }
     for chart in &data.charts {
         let _ = writeln!(out, "## {} at the end\n", text(&chart.title));
@@ -101,6 +105,18 @@ fn leaderboard(out: &mut String, data: &Data) {
     if let Some(legend) = data.legend_of_intervals {
         let _ = writeln!(out, "{legend}\n");
     }
+}
+
+fn tradeoffs(out: &mut String, front: &Front) {
+    let metrics: Vec<String> = front.metrics.iter().map(|metric| text(metric)).collect();
+    out.push_str("## Trials that no other beats in all objectives\n\n");
+    let _ = writeln!(out, "| trial | {} | parameters |", metrics.join(" | "));
+    let _ = writeln!(out, "|---:|{}---|", "---:|".repeat(metrics.len()));
+    for row in &front.rows {
+        let _ =
+            writeln!(out, "| {} | {} | {} |", row.trial, row.values.join(" | "), text(&row.params));
+    }
+    left_out(out, front.left_out, "trials");
 }
 
 fn runs(out: &mut String, data: &Data) {

@@ -1,5 +1,7 @@
 //! What a search found, as pictures: how the best value came about, which parameters matter, and each against the value.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::chart::{self, Axis, Scale};
@@ -19,6 +21,8 @@ const DOT_MAX: usize = 1000;
 const SLICE_MAX: usize = 12;
 /// The most trials that the importance is worked out from.
 const IMPORTANCE_MAX: usize = 500;
+/// The most trials of a front that have a row.
+const FRONT_MAX: usize = 30;
 /// The share of the trials that counts as the best.
 const BEST_SHARE: f64 = 0.1;
 
@@ -37,6 +41,24 @@ pub(super) struct Search {
     pub(super) slices: Vec<Plot>,
     /// Parameter, share of the variance it explains alone, share of what the best have in common.
     pub(super) importance: Vec<(String, String, String)>,
+    /// Where there are several objectives.
+    pub(super) front: Option<Front>,
+}
+
+/// The trials that no other is better than in all objectives.
+#[derive(Debug, Serialize)]
+pub(super) struct Front {
+    pub(super) metrics: Vec<String>,
+    pub(super) rows: Vec<FrontRow>,
+    /// So many more have no row.
+    pub(super) left_out: i64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FrontRow {
+    pub(super) trial: u64,
+    pub(super) values: Vec<String>,
+    pub(super) params: String,
 }
 
 /// Draws the search of an experiment; `None` for other experiments, and as long as no trial has a value.
@@ -57,6 +79,10 @@ pub(super) fn search(tx: &ReadTx, id: ExperimentId) -> Result<Option<Search>> {
     plots.extend(best_so_far(&all, &goals, &metric));
     if plots.is_empty() {
         return Ok(None);
+    }
+    let front = front_of(&all, &goals);
+    if let [(across, _), (up, _)] = &goals[..] {
+        plots.extend(trade_off(&all, &front, across, up));
     }
     let importance =
         analysis::importance(&space, &spread(&inside, IMPORTANCE_MAX), &goals, 0, BEST_SHARE);
@@ -97,7 +123,48 @@ pub(super) fn search(tx: &ReadTx, id: ExperimentId) -> Result<Option<Search>> {
         slices: slices.filter_map(|param| slice(param, &inside, &metric)).collect(),
         plots,
         importance: texts,
+        front: (goals.len() > 1).then(|| table_of(&front, &goals)),
     }))
+}
+
+/// Returns the trials of the front, the best in the first objective first.
+fn front_of<'a>(trials: &[&'a Trial], goals: &[(String, Goal)]) -> Vec<&'a Trial> {
+    let by_number: HashMap<u64, &Trial> = trials.iter().map(|it| (it.number, *it)).collect();
+    let numbers = analysis::front(trials, goals, None).numbers;
+    numbers.iter().filter_map(|number| by_number.get(number).copied()).collect()
+}
+
+fn table_of(front: &[&Trial], goals: &[(String, Goal)]) -> Front {
+    let row = |trial: &&Trial| FrontRow {
+        trial: trial.number,
+        values: trial.standing().into_iter().flatten().map(|it| display::number(*it)).collect(),
+        params: display::params_short(&trial.params),
+    };
+    let word = |(metric, goal): &(String, Goal)| format!("{metric} ({})", goal.as_str());
+    Front {
+        metrics: goals.iter().map(word).collect(),
+        rows: front.iter().take(FRONT_MAX).map(row).collect(),
+        left_out: i64::try_from(front.len().saturating_sub(FRONT_MAX)).unwrap_or(i64::MAX),
+    }
+}
+
+/// Draws two objectives against each other, with a line through the front.
+fn trade_off(trials: &[&Trial], front: &[&Trial], across: &str, up: &str) -> Option<Plot> {
+    let dot = |trial: &&Trial| match trial.standing()? {
+        [x, y] if x.is_finite() && y.is_finite() => Some((*x, *y)),
+        _ => None,
+    };
+    let dots: Vec<(f64, f64)> = trials.iter().filter_map(dot).collect();
+    let dots = spread(&dots, DOT_MAX);
+    let line: Vec<(f64, f64)> = front.iter().filter_map(dot).collect();
+    let all = || dots.iter().chain(&line);
+    let x = Axis::across(all().map(|dot| dot.0), Scale::Auto)?;
+    let y = Axis::up(all().map(|dot| dot.1), Scale::Auto)?;
+    let svg = chart::scatter(&x, &y, &dots, &line, None, across, up);
+    Some(Plot {
+        title: format!("{across} against {up}; the line joins trials no other beats in both"),
+        svg,
+    })
 }
 
 /// At most so many of them, evenly spread, the last one too.
