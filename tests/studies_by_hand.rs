@@ -239,6 +239,11 @@ fn a_study_is_narrowed_paused_and_extended() {
     run(&lab, "toy", 3);
     lab.mle(&["study", "pause", "toy"]).ok();
     lab.mle(&["ask", "toy"]).fails(2, "is paused");
+    let status = lab.mle(&["status"]).ok();
+    assert!(
+        status.contains("search 1 (toy): 6 of 8 trials, 6 complete, 0 at work · paused"),
+        "{status}"
+    );
     lab.mle(&["study", "resume", "toy"]).ok();
     run(&lab, "toy", 1);
     assert_eq!(lab.sql("s.db", "SELECT state FROM studies"), ["closed"]);

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::output::{Output, sanitize};
 use crate::cli::run::outside::Waiting;
-use crate::cli::study::orphans_of;
+use crate::cli::study::{orphans_of, stand_of_searches};
 use crate::cli::{named, own_name, quote};
 use crate::display::command_short;
 use crate::error::Result;
@@ -97,6 +97,10 @@ pub fn run(args: &StatusArgs, output: &Output, db: &Path) -> Result<()> {
             let text: Vec<String> =
                 counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
             output.line(&format!("jobs: {}", text.join(" · ")))?;
+        }
+        // Runs are made as a search goes on, so their number does not say how far it is.
+        for line in stand_of_searches(tx, id, args.limit)? {
+            output.line(&line)?;
         }
         let (mut names, mut rows) = tx.table(WORKERS, [args.limit])?;
         names.pop();

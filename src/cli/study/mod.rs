@@ -16,7 +16,7 @@ use super::output::Output;
 use crate::error::{Error, Result};
 use crate::search::space::Space;
 use crate::spec;
-pub(super) use show::orphans_of;
+pub(super) use show::{orphans_of, stand_of_searches};
 
 /// Make, edit, analyse and check searches
 ///

@@ -10,7 +10,7 @@ use crate::cli::named;
 use crate::cli::output::{Output, note, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
-use crate::id::StudyId;
+use crate::id::{ExperimentId, StudyId};
 use crate::search::space::Space;
 use crate::store::ReadTx;
 use crate::study::{self, Difference, Replay, Stop, Summary};
@@ -60,6 +60,31 @@ pub(super) fn list(output: &Output, db: &Path) -> Result<()> {
         .collect();
     let names = ["study", "experiment", "name", "state", "strategy", "trials", "at work"];
     output.table(&names, &rows, "no studies")
+}
+
+/// Says how far the searches are that go on, or that of one experiment, the newest first.
+pub(in crate::cli) fn stand_of_searches(
+    tx: &ReadTx<'_>,
+    of: Option<ExperimentId>,
+    limit: u32,
+) -> Result<Vec<String>> {
+    let all = study::list(tx)?;
+    let wanted = all.iter().rev().filter(|it| match of {
+        Some(of) => it.experiment == of,
+        None => it.state != "closed",
+    });
+    let line = |it: &Summary| {
+        format!(
+            "search {} ({}): {} trials, {} complete, {} at work · {}",
+            it.experiment,
+            sanitize(&it.name),
+            trials_text(it),
+            it.complete,
+            it.pending,
+            it.state
+        )
+    };
+    Ok(wanted.take(limit as usize).map(line).collect())
 }
 
 fn trials_text(it: &Summary) -> String {
