@@ -26,6 +26,8 @@ fn a_log_of_mle_hyperopt_goes_out_and_comes_back() {
         .ok();
     assert_eq!(said, "wrote 11 trials to search_log.yaml, left out 3 without a finite value\n");
     lab.mle(&["study", "export", "toy", "--out", "search_log.json"]).ok();
+    let printed = lab.mle(&["study", "export", "toy", "--json"]).ok();
+    assert_eq!(printed.trim_end(), lab.read("search_log.json").trim_end());
     lab.mle(&["study", "export", "toy", "--out", "search_log.pkl"])
         .fails(2, "ends neither in .yaml nor in .json");
     let list = parse(&lab.read("search_log.json"));

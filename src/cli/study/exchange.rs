@@ -24,7 +24,7 @@ pub struct Export {
     /// Whose log
     #[arg(long = "as", value_name = "FORMAT", value_parser = ["mle-hyperopt"], default_value = "mle-hyperopt")]
     format: String,
-    /// The file, by its end .yaml or .json; without it YAML is printed
+    /// The file, by its end .yaml or .json; without it YAML is printed, or JSON with --json
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -77,7 +77,8 @@ pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
     let trials = store.read(|tx| study::trials(tx, named::find_study(tx, &args.study)?))?;
     let (records, left_out) = peer::records(&trials);
     let Some(out) = &args.out else {
-        return output.raw(peer::yaml(&records)?.as_bytes());
+        let text = if output.json { peer::json_text(&records) } else { peer::yaml(&records)? };
+        return output.raw(text.as_bytes());
     };
     let text = match out.extension().and_then(|extension| extension.to_str()) {
         Some("json") => peer::json_text(&records),
