@@ -159,8 +159,14 @@ fn a_search_with_jobs_starts_from_another_study_and_from_points_of_its_spec() {
     run(&[]).ok();
     let both = "  points: [{x: 0.25}, {x: 0.5}]\n  warm_start: first\n";
     spec("second", both);
-    let plan = run(&["--dry-run"]).ok();
-    assert!(plan.contains("first: {\"x\":0.25}") && plan.contains("the trials of first"), "{plan}");
+    let plan = run(&["--dry-run"]);
+    assert!(plan.err.contains("it knows 6 of 6 trials of first"), "{}", plan.err);
+    assert!(plan.ok().contains("first: {\"x\":0.25}"));
+    let elsewhere = lab.mle(&["run", "s.yaml"]);
+    let said =
+        elsewhere.fails(2, "search.warm_start: second.db is not there, and so no study \"first\"");
+    assert!(said.contains("here are s.db"), "{said}");
+    assert!(!lab.path("second.db").exists());
     run(&[]).ok();
     let of = |what: &str, name: &str| {
         lab.sql("s.db", &format!("SELECT {what} FROM trials WHERE experiment = '{name}'"))[0]
@@ -183,14 +189,25 @@ fn a_search_with_jobs_starts_from_another_study_and_from_points_of_its_spec() {
     spec("third", &format!("  points: [{}]\n", ["{x: 0}"; 6].join(", ")));
     run(&[]).fails(2, "search.points: 6 of them, and only 6 `trials` in all");
     spec("third", "  warm_start: [first, nobody]\n");
-    run(&[]).fails(2, "search.warm_start: study \"nobody\": is not in the file");
+    run(&[]).fails(2, "search.warm_start: study \"nobody\": is not in s.db");
+    run(&["--dry-run"]).fails(2, "study \"nobody\": is not in s.db");
+    // Trials that came from elsewhere are those, whichever way they are taken; ids are written as numbers too.
+    spec("third", "  warm_start: [2, 1]\n");
+    lab.write("s.yaml", lab.read("s.yaml").replace("high: 1.0", "high: 0.9"));
+    run(&["--enqueue"]).ok();
+    let known = lab.mle(&["run", "--resume", "--db", "s.db"]);
+    known.ok();
+    let twice = "SELECT count(*) - count(DISTINCT params) FROM trials WHERE experiment = 'third' AND source = 'added'";
+    assert_eq!(lab.sql("s.db", twice), ["0"]);
+    spec("fourth", "  constraints: x > 2\n");
+    run(&[]).fails(2, "search.constraints: constraints none of 10000 draws");
     spec("third", "  warm_start: first\n  points: []\n");
     lab.write(
         "s.yaml",
         lab.read("s.yaml").replace("metric: loss", "metric: {name: loss, goal: max}"),
     );
     run(&[]).fails(2, "objectives of another number or direction");
-    assert_eq!(lab.sql("s.db", "SELECT count(*) FROM experiments"), ["2"], "nothing half-made");
+    assert_eq!(lab.sql("s.db", "SELECT count(*) FROM experiments"), ["3"], "nothing half-made");
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub enum Program {
 struct Common {
     /// The file everything is in
     ///
-    /// Without it: MLE_DB, or the only .db file of this folder.
+    /// Without it: MLE_DB, or the only .db file of this folder; `mle run SPEC` takes one named after the experiment.
     #[arg(long, global = true, value_name = "FILE", env = "MLE_DB", hide_env_values = true)]
     db: Option<PathBuf>,
     /// Print JSON for programs

@@ -10,6 +10,7 @@ use crate::display::{json_number, leaves, number, param, params_short, shorten};
 use crate::error::Result;
 use crate::protocol::{self, Kind};
 use crate::report::{self, Failed, Place};
+use crate::study;
 
 /// Show the best configs of an experiment
 ///
@@ -40,7 +41,7 @@ const WHY_MIN: usize = 16;
 /// [`crate::Error::NotFound`]; those of the store.
 pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let (metric, others, summary, (places, failed)) = store.read(|tx| {
+    let (metric, others, summary, is_study, (places, failed)) = store.read(|tx| {
         let id = find_or_latest(tx, args.experiment.as_deref())?;
         let summary = protocol::show(tx, id)?.summary;
         let mut objectives = protocol::objectives(tx, id)?.into_iter();
@@ -56,7 +57,8 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
             _ => (report::leaderboard(tx, id, top)?, report::failed_configs(tx, id, top)?),
         };
         let others: Vec<String> = objectives.map(|it| it.metric).collect();
-        Ok((objective.map(|it| it.metric), others, summary, board))
+        let is_study = study::find(tx, &id.to_string()).is_ok();
+        Ok((objective.map(|it| it.metric), others, summary, is_study, board))
     })?;
     let kind = summary.kind;
     if output.json {
@@ -68,6 +70,7 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
         (Kind::Command, None) => {
             "the command has no metric: `mle run --metric NAME -- COMMAND` gives it a value"
         }
+        (Kind::Log, _) if is_study => "its trials have no runs: `mle study top` ranks them",
         _ => "no config has a value yet",
     };
     print(&places, &failed, metric.as_deref().unwrap_or("value"), none, output)?;

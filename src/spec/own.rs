@@ -8,6 +8,7 @@ use super::{
 };
 use super::{configs, launch, space, template, units};
 use crate::error::{Error, Result};
+use crate::search::history::History;
 use crate::search::space::Space;
 use crate::search::stopper::{STOPPERS, stopper};
 use crate::search::strategy::{EXTERNAL, RACING, Setup, WITH_EPOCHS, epoch_settings, strategy};
@@ -456,6 +457,7 @@ fn texts(block: &Block, key: &str) -> Result<Vec<String>> {
     };
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
+        Value::Number(id) if key == "warm_start" => Ok(id.to_string()),
         other => Err(wrong(block.origin(), &block.path(key), "text, or a list of texts", other)),
     };
     list.iter().map(text).collect()
@@ -478,7 +480,14 @@ pub fn check_search(block: &Block, key: &str, search: &Search, objectives: usize
         epoch_budget: search.epoch_budget,
         ..Setup::new(space, search.seed)
     };
-    strategy(&search.strategy, &setup).map_err(|error| at_key(block, key, error)).map(drop)
+    let random = Setup { settings: Map::new(), ..setup.clone() };
+    strategy(&search.strategy, &setup).map_err(|error| at_key(block, key, error))?;
+    // Whoever finds nothing to propose is not to find it out when the experiment is stored.
+    if !search.constraints.is_empty() && search.strategy != EXTERNAL {
+        let drawn = strategy("random", &random).and_then(|mut it| it.ask(&History::new()));
+        drawn.map_err(|error| at_key(block, "constraints", error))?;
+    }
+    Ok(())
 }
 
 /// Says in which key of the spec an error is.

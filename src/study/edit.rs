@@ -131,6 +131,9 @@ pub fn resume(tx: &WriteTx<'_>, study: StudyId, who: &str) -> Result<bool> {
     let now = stand(tx, study)?;
     match now.state.as_str() {
         "open" | "paused" => set_state(tx, study, "open", who),
+        other if read::setup(tx, study)?.trial_max.is_none() => {
+            Err(conflict(study, format!("is {other}: its strategy has nothing left to propose")))
+        }
         other => Err(conflict(study, format!("is {other}: extend it to ask for more"))),
     }
 }
@@ -212,7 +215,13 @@ pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) ->
                 "pruned" => Told::Pruned,
                 _ => return None,
             };
-            let extra = json!({"study": uid, "number": trial.number});
+            // One that was taken over before is still that one.
+            let extra = match (&trial.extra["study"], &trial.extra["number"]) {
+                (Value::String(_), Value::Number(_)) => {
+                    json!({"study": trial.extra["study"], "number": trial.extra["number"]})
+                }
+                _ => json!({"study": uid, "number": trial.number}),
+            };
             Some(Point { params: trial.params, told: Some(told), curve: trial.curve, extra })
         })
         .collect();

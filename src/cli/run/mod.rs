@@ -4,6 +4,7 @@ mod before;
 mod command;
 pub(super) mod outside;
 mod progress;
+mod sources;
 mod work;
 
 use std::io::Write;
@@ -12,15 +13,13 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use crate::cli::named;
 use crate::cli::output::{Output, note, path_json};
 use crate::display::{sanitize, sanitize_lines};
 use crate::error::{Error, Result};
 use crate::id::ExperimentId;
 use crate::protocol::{self, NewExperiment, Objective, Provenance, State};
 use crate::spec::{self, Disk, Launch, Plan};
-use crate::store::{Open, ReadTx, Store};
-use crate::study;
+use crate::store::{Open, Store};
 
 pub(super) use command::meant_command;
 
@@ -216,6 +215,13 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
             note(&format!("warning: {}", sanitize(warning)));
         }
     }
+    if !args.resume {
+        for line in sources::check(&prepared.plan, &db)? {
+            if !output.json {
+                note(&sanitize(&line));
+            }
+        }
+    }
     if args.dry_run {
         return work::show_plan(&prepared.plan, &db, output);
     }
@@ -396,35 +402,11 @@ fn add(db: &Path, prepared: &Prepared) -> Result<ExperimentId> {
         plan.objectives.iter().map(|objective| objective_of(objective, plan.aggregate)).collect();
     let mut store = Store::open(db, Open::Create)?;
     store.write(|tx| {
-        let plan = with_sources(tx, plan, &new.objectives)?;
+        let (plan, _) = sources::resolve(tx, plan, db)?;
         new.plan = serde_json::to_value(plan)
             .map_err(|error| Error::invalid("plan", error.to_string()))?;
         protocol::add(tx, &new, &provenance)
     })
-}
-
-/// Returns a plan in which the studies it starts from are named by what they are called for ever.
-fn with_sources(tx: &ReadTx<'_>, plan: &Plan, objectives: &[Objective]) -> Result<Plan> {
-    let mut plan = plan.clone();
-    let mut goals: Vec<protocol::Goal> = objectives.iter().map(|it| it.goal).collect();
-    if goals.is_empty() {
-        goals.push(protocol::Goal::Min);
-    }
-    for from in plan.search.iter_mut().flat_map(|search| &mut search.warm_start) {
-        let key = format!("search.warm_start: study \"{from}\"");
-        let study = named::find_study(tx, from).map_err(|error| match error {
-            Error::NotFound { .. } => Error::invalid(&key, "is not in the file")
-                .with_hint("`mle study` lists those that are; --db names another file"),
-            other => other,
-        })?;
-        let experiment = study::experiment(tx, study)?;
-        let theirs = study::objectives(tx, experiment)?;
-        if !theirs.iter().map(|(_, goal)| goal).eq(&goals) {
-            return Err(Error::invalid(key, "has objectives of another number or direction"));
-        }
-        *from = protocol::list::summary(tx, experiment)?.uid;
-    }
-    Ok(plan)
 }
 
 fn kind_of(kind: spec::Kind) -> protocol::Kind {

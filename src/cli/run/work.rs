@@ -322,9 +322,13 @@ fn print_next(
 ) -> Result<()> {
     let mle = own_name();
     if !plain {
+        let is_front = store.read(|tx| Ok(protocol::objectives(tx, id)?.len() > 1))?;
+        let third = match is_front {
+            true => format!("{mle} study pareto {id} --db {path}"),
+            false => format!("{mle} sql --db {path} \"SELECT * FROM leaderboard\""),
+        };
         return output.line(&format!(
-            "next:\n  {mle} report {id} --db {path} --format html --out report.html\n  {mle} status {id} --db {path}\n  \
-             {mle} sql --db {path} \"SELECT * FROM leaderboard\""
+            "next:\n  {mle} report {id} --db {path} --format html --out report.html\n  {mle} status {id} --db {path}\n  {third}"
         ));
     }
     let job: Option<i64> = store.read(|tx| {
@@ -400,9 +404,6 @@ pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
             for point in &search.points {
                 let point = serde_json::Value::Object(point.clone()).to_string();
                 output.line(&format!("    first: {}", sanitize(&point)))?;
-            }
-            for from in &search.warm_start {
-                output.line(&format!("    starts from the trials of {}", sanitize(from)))?;
             }
         }
         None => output.line(&format!(
