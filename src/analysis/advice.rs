@@ -13,6 +13,9 @@ use crate::protocol::Goal;
 /// With fewer ended trials nothing is said.
 pub const ENDED_MIN: usize = 8;
 
+/// A chance of improvement below which it is not worth to wait for one.
+const UNLIKELY: f64 = 0.3;
+
 /// What further trials are expected to bring.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
@@ -28,7 +31,8 @@ pub struct Advice {
     pub before: f64,
     /// The distance between the best and the median value: what improvements are to be measured by.
     pub range: f64,
-    /// Whether less than a hundredth of that range is expected.
+    /// Whether less than a hundredth of that range is expected; where the last half brought nothing, whether any improvement
+    /// is unlikely too.
     pub stop: bool,
 }
 
@@ -57,13 +61,15 @@ pub fn advice(steps: &[Step], goal: Goal, more: u64) -> Option<Advice> {
     values.sort_by(f64::total_cmp);
     let median = crate::aggregate::quantile(values.len(), 0.5, |i| values[i]);
     let (range, expected) = ((median - best).abs(), last * falls * doublings);
+    let chance = 1.0 - (-(count as f64 + 0.5) * doublings).exp();
+    let is_small = expected < 0.01 * range;
     Some(Advice {
         more,
         expected,
-        chance: 1.0 - (-(count as f64 + 0.5) * doublings).exp(),
+        chance,
         last,
         before,
         range,
-        stop: expected < 0.01 * range,
+        stop: is_small && (last > 0.0 || chance < UNLIKELY),
     })
 }

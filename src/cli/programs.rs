@@ -87,8 +87,8 @@ What cannot be done is answered {"error": "…"} and changes nothing.
 An objective is "NAME:GOAL", or {"name": …, "direction": "minimize" or "maximize"}; options are
 the strategy's name (algorithm) and its settings. The budget is what the strategy plans for: you
 decide when it is over. With "max_epoch": 81 (and "epoch_budget") trials carry "epoch", how far to
-train in all, and an id may come again with a higher one; tell them "curve": [0.9, 0.5, …], a
-number for each epoch so far.
+train in all, and an id may come again with a higher one; tell, beside their "values", their
+"curve": [0.9, 0.5, …], a number for each epoch so far. One value may be "value": 0.31.
 
 Example:
   echo '{"op":"init","space":{"lr":{"type":"real","low":0,"high":1}}}' | mle searcher serve --stdio"#;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::show::{json_of_best, json_of_trial, where_it_is};
 use crate::analysis::{self, Comparison, Contender, Trial};
 use crate::cli::named;
-use crate::cli::output::{Output, sanitize};
+use crate::cli::output::{Output, note, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
 use crate::protocol::Goal;
@@ -450,6 +450,12 @@ pub(super) fn advice(args: &Advice, output: &Output, db: &Path) -> Result<()> {
         }));
     }
     output.line(&expectation(&found, &sanitize(metric)))?;
+    if read.goals.len() > 1 {
+        note(&format!("of {} alone; --objective names another", sanitize(metric)));
+    }
+    if !found.stop && found.expected == 0.0 {
+        return output.line("go on: that something better is found is still likely enough");
+    }
     let share = if found.range > 0.0 { 100.0 * found.expected / found.range } else { 0.0 };
     let verdict = if found.stop { "stop here" } else { "go on" };
     output.line(&format!(
