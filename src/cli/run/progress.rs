@@ -40,7 +40,8 @@ const COUNTS: &str = "SELECT e.state,
     (SELECT coalesce(sum(n), 0) FROM run_count r WHERE r.experiment_id = e.id AND r.state = 'failed'),
     (SELECT coalesce(sum(n), 0) FROM run_count r WHERE r.experiment_id = e.id AND r.state = 'running'),
     o.metric, o.goal,
-    (SELECT s.trial_max * json_array_length(s.seeds) FROM study s WHERE s.experiment_id = e.id AND s.state = 'open'),
+    (SELECT (s.trial_max + coalesce(json_array_length(e.plan, '$.search.points'), 0)) * json_array_length(s.seeds)
+     FROM study s WHERE s.experiment_id = e.id AND s.state = 'open'),
     EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id AND s.state = 'open' AND s.trial_max IS NULL)
 FROM experiment e LEFT JOIN objective o ON o.experiment_id = e.id AND o.position = 0 WHERE e.id = ?1";
 
