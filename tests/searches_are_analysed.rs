@@ -201,6 +201,12 @@ fn a_search_with_jobs_starts_from_another_study_and_from_points_of_its_spec() {
     known.ok();
     let twice = "SELECT count(*) - count(DISTINCT params) FROM trials WHERE experiment = 'third' AND source = 'added'";
     assert_eq!(lab.sql("s.db", twice), ["0"]);
+    spec("fourth", "  warm_start: first\n  epochs: 9\n");
+    lab.write("s.yaml", lab.read("s.yaml").replace("tpe", "asha"));
+    run(&[]).fails(2, "search.warm_start: `asha` would train the trials of another search on");
+    spec("fourth", "  points: [{x: 0}, {x: 1}]\n  epochs: 9\n  epoch_budget: 18\n");
+    lab.write("s.yaml", lab.read("s.yaml").replace("tpe", "asha"));
+    run(&[]).fails(2, "search.points: 2 of them train 18 epochs, and `epoch_budget` is 18");
     spec("fourth", "  constraints: x > 2\n");
     run(&[]).fails(2, "search.constraints: constraints none of 10000 draws");
     spec("third", "  warm_start: first\n  points: []\n");

@@ -582,3 +582,14 @@ fn a_narrowed_space_lacks_what_cannot_come_up_any_more() {
     assert_eq!(json_of(&lab, &["study", "show", "n"])["outside"], json!(1));
     lab.mle(&["study", "replay", "n", "--cold"]).ok();
 }
+
+#[test]
+fn added_points_are_written_as_proposals_are() {
+    let lab = Lab::new();
+    let space = r#"{"n": {"type": "integer", "low": 1, "high": 9}, "w": [32, "all"],
+                    "x": {"type": "real", "low": 0, "high": 1}}"#;
+    lab.mle(&["study", "new", "s", "--space", space, "--db", "s.db"]).ok();
+    lab.mle(&["study", "add", "s", "--file", r#"[{"params": {"w": 32.0, "n": 3.0, "x": 1}}]"#])
+        .ok();
+    assert_eq!(lab.sql("s.db", "SELECT params FROM trials"), [r#"{"n":3,"w":32,"x":1.0}"#]);
+}

@@ -10,7 +10,7 @@ use crate::search::pareto;
 pub struct Front {
     /// Its trials, ordered by the first objective, the best first.
     pub numbers: Vec<u64>,
-    /// The volume between the front and the reference point.
+    /// The volume between the front's finite points and the reference point.
     pub hypervolume: f64,
     /// The reference point, as the user has objectives.
     pub reference: Vec<f64>,
@@ -22,7 +22,7 @@ pub fn front(trials: &[&Trial], goals: &[(String, Goal)], reference: Option<&[f6
     let valued: Vec<(u64, Vec<f64>)> = trials
         .iter()
         .filter_map(|trial| Some((trial.number, losses(trial, goals)?)))
-        .filter(|(_, losses)| losses.iter().all(|loss| loss.is_finite()))
+        .filter(|(_, losses)| losses.iter().all(|loss| !loss.is_nan()))
         .collect();
     let rows: Vec<&[f64]> = valued.iter().map(|(_, losses)| losses.as_slice()).collect();
     let sign = |at: usize| if goals[at].1 == Goal::Max { -1.0 } else { 1.0 };
@@ -32,7 +32,8 @@ pub fn front(trials: &[&Trial], goals: &[(String, Goal)], reference: Option<&[f6
     };
     let mut front = pareto::front(&rows);
     front.sort_by(|&a, &b| rows[a][0].total_cmp(&rows[b][0]).then(a.cmp(&b)));
-    let points: Vec<&[f64]> = front.iter().map(|&at| rows[at]).collect();
+    let is_finite = |row: &&[f64]| row.iter().all(|loss| loss.is_finite());
+    let points: Vec<&[f64]> = front.iter().map(|&at| rows[at]).filter(is_finite).collect();
     Front {
         numbers: front.iter().map(|&at| valued[at].0).collect(),
         hypervolume: pareto::hypervolume(&points, &losses_of_reference),
@@ -46,7 +47,7 @@ pub fn front(trials: &[&Trial], goals: &[(String, Goal)], reference: Option<&[f6
 
 fn beyond(losses: impl Iterator<Item = f64>) -> f64 {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for loss in losses {
+    for loss in losses.filter(|loss| loss.is_finite()) {
         (low, high) = (low.min(loss), high.max(loss));
     }
     match low <= high {

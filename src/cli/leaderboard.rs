@@ -76,11 +76,14 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     print(&places, &failed, metric.as_deref().unwrap_or("value"), none, output)?;
     if let (Some(metric), false, Kind::Search) = (&metric, others.is_empty(), kind) {
         let text = format!(
-            "by {metric} alone; `{} study pareto {} --db {}` has the trials that no other beats in {metric} and {}",
+            "by {metric} alone; `{} study pareto {} --db {}` has the trials that no other beats in {}",
             super::own_name(),
             summary.id,
             super::quote(&db.display().to_string()),
-            others.join(" and ")
+            match others.as_slice() {
+                [other] => format!("{metric} and {other}"),
+                _ => format!("all {} objectives", others.len() + 1),
+            }
         );
         output::note(&output::sanitize(&text));
     }

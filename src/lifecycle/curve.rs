@@ -71,9 +71,11 @@ fn epochs(series: &Series, leg: &Leg) -> Vec<(u64, f64)> {
     let before = i64::try_from(leg.before).unwrap_or(i64::MAX);
     // Whoever counts from 0 goes on with the number of epochs there were.
     let first = series.steps.first().copied().unwrap_or(0);
-    let shift = i64::from(first == 0 || first == before);
-    let fits = |step: &i64| (1..=most).contains(&(step + shift));
-    let are_epochs = series.steps.iter().all(fits);
+    let fit = |shift: i64| series.steps.iter().all(|step| (1..=most).contains(&(step + shift)));
+    // One that began anew and counts from 1 goes beyond what it was to reach when it is taken for one of those.
+    let from_0 = first == 0 || first == before && (fit(1) || !fit(0));
+    let shift = i64::from(from_0);
+    let are_epochs = fit(shift);
     series
         .steps
         .iter()
@@ -106,6 +108,8 @@ mod tests {
         assert_eq!(found(&[3, 4], 3, Some(9)), [4, 5]);
         assert_eq!(found(&[4, 5], 3, Some(9)), [4, 5]);
         assert_eq!(found(&[0, 1, 2, 3], 3, Some(9)), [1, 2, 3, 4], "it began anew");
+        assert_eq!(found(&[1, 2, 3], 1, Some(3)), [1, 2, 3], "it began anew");
+        assert_eq!(found(&[1, 2], 1, Some(3)), [2, 3]);
         assert_eq!(found(&[5, 10], 0, Some(10)), [5, 10], "every fifth");
     }
 

@@ -102,6 +102,7 @@ pub fn plan_experiment(
         needs.push((add_processing(tx, id, plan, before, "before", cwd, who)?, true));
     }
     if let Some(search) = &plan.search {
+        let sources = sources(tx, search)?;
         // Enough trials to keep all workers at work, and one that waits: what is asked for earlier knows less.
         let here = || crate::process::cores() / plan.resources.cores.max(1);
         let workers = i64::from(plan.workers.unwrap_or_else(here).max(1));
@@ -127,7 +128,7 @@ pub fn plan_experiment(
                 ":trial_ahead": ahead, ":now_ms": tx.now_ms, ":who": who,
             },
         )?;
-        return seed_study(tx, StudyId(study), search, who);
+        return seed_study(tx, StudyId(study), search, &sources, who);
     }
     for config in &plan.configs {
         let config_id = protocol::add_config(tx, &config.params)?;
@@ -140,24 +141,30 @@ pub fn plan_experiment(
     Ok(())
 }
 
-/// Gives a new study what is known before its first trial: those of other studies, and points to try first.
-fn seed_study(tx: &WriteTx<'_>, study: StudyId, search: &spec::Search, who: &str) -> Result<()> {
-    for from in &search.warm_start {
-        let source = study::find(tx, from).map_err(|error| match error {
+/// Finds the studies whose trials a new one knows: before that is made, so that it is not left behind without them.
+fn sources(tx: &WriteTx<'_>, search: &spec::Search) -> Result<Vec<StudyId>> {
+    let find = |from: &String| {
+        study::find(tx, from).map_err(|error| match error {
             Error::NotFound { .. } => {
-                Error::invalid(format!("search.warm_start: study {from}"), "is gone from the file")
+                let what = format!("search.warm_start: study {from}");
+                Error::invalid(what, "was deleted before this search began")
             }
             other => other,
-        })?;
-        let added = study::warm_start(tx, study, source, who)?;
-        if let Some((_, why)) = added.left_out.first() {
-            let text = format!(
-                "search.warm_start: {} of {} trials of {from} do not fit: {why}",
-                added.left_out.len(),
-                added.left_out.len() + added.numbers.len()
-            );
-            protocol::add_note(tx, study::experiment(tx, study)?, &text, who)?;
-        }
+        })
+    };
+    search.warm_start.iter().map(find).collect()
+}
+
+/// Gives a new study what is known before its first trial: those of other studies, and points to try first.
+fn seed_study(
+    tx: &WriteTx<'_>,
+    study: StudyId,
+    search: &spec::Search,
+    sources: &[StudyId],
+    who: &str,
+) -> Result<()> {
+    for source in sources {
+        study::warm_start(tx, study, *source, who)?;
     }
     let point = |params: &Map<String, Value>| study::Point {
         params: params.clone(),

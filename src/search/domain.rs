@@ -156,6 +156,18 @@ impl Domain {
         }
     }
 
+    /// Returns a value as proposals write it: 3 for 3.0 where numbers are whole, and a choice as it stands in its list. What is
+    /// not in the domain stays as it is.
+    pub fn canonical(&self, value: &Value) -> Value {
+        let own = match self {
+            Domain::Numeric(numeric) if numeric.count().is_none() => {
+                value.as_f64().filter(|_| self.contains(value)).map(|x| numeric.value(x))
+            }
+            _ => self.index_of(value).map(|index| self.value_at(index)),
+        };
+        own.unwrap_or_else(|| value.clone())
+    }
+
     /// Returns the place of `value` in [0, 1]: the centre of its cell where values are countable.
     ///
     /// The way back gives the same value, unless there are more than 2^50 of them or the prior leaves it no mass.

@@ -299,6 +299,24 @@ fn search(block: &Block, seeds: u64) -> Result<Search> {
         }
         _ => {}
     }
+    let points = points(block, trials)?;
+    let in_full = epochs.map_or(0, |epochs| epochs.saturating_mul(points.len() as u64));
+    if let Some(budget) = epoch_budget.filter(|budget| in_full >= *budget) {
+        let n = points.len();
+        let why = format!("{n} of them train {in_full} epochs, and `epoch_budget` is {budget}");
+        return Err(block.error("points", why).with_hint("points are trained in full"));
+    }
+    let warm_start = texts(block, "warm_start")?;
+    let trains_on = strategy != RACING && WITH_EPOCHS.contains(&strategy)
+        || strategy == "auto" && epochs.is_some();
+    if !warm_start.is_empty() && trains_on {
+        let why = format!(
+            "`{strategy}` would train the trials of another search on, whose checkpoints jobs of this one do not get"
+        );
+        return Err(block
+            .error("warm_start", why)
+            .with_hint("try its best ones first: `points: [{…}]`"));
+    }
     let constraints = texts(block, "constraints")?;
     let told = epochs.filter(|_| strategy != RACING);
     let epochs_key = epochs_key(block, told, &space)?;
@@ -310,8 +328,8 @@ fn search(block: &Block, seeds: u64) -> Result<Search> {
         batch: block.integer("batch", 1, RUNS_MAX as i64)?.map(i64::cast_unsigned),
         settings,
         seed: block.integer("seed", 0, i64::MAX)?.unwrap_or(0).cast_unsigned(),
-        points: points(block, trials)?,
-        warm_start: texts(block, "warm_start")?,
+        points,
+        warm_start,
         targets: space.keys().map(|name| (name.clone(), name.clone())).collect(),
         space: Value::Object(space),
         epochs,

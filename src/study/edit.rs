@@ -169,7 +169,6 @@ pub fn add(
         }
     }
     for (at, point) in points.iter().enumerate() {
-        // Parameters in the order of the space, so that equal points look equal.
         let params = in_order(&space, &point.params);
         if taken.get(&key_of(&point.extra)).is_some_and(|known| known.contains(&params)) {
             added.left_out.push((at, "was taken over before".to_owned()));
@@ -238,13 +237,13 @@ fn check_values(told: Option<&Told>, objectives: usize) -> Result<()> {
     }
 }
 
+/// Returns a point as proposals are written, so that equal points look equal.
 fn in_order(space: &Space, params: &Map<String, Value>) -> Map<String, Value> {
-    let known = space.params().iter().map(|param| &param.name);
-    let strangers = params.keys().filter(|name| space.param(name).is_none());
-    known
-        .chain(strangers)
-        .filter_map(|name| Some((name.clone(), params.get(name)?.clone())))
-        .collect()
+    let known = space.params().iter().filter_map(|param| {
+        Some((param.name.clone(), param.domain.canonical(params.get(&param.name)?)))
+    });
+    let strangers = params.iter().filter(|(name, _)| space.param(name).is_none());
+    known.chain(strangers.map(|(name, value)| (name.clone(), value.clone()))).collect()
 }
 
 fn give(tx: &WriteTx<'_>, study: StudyId, now: &Stand, point: &Point, who: &str) -> Result<u64> {

@@ -89,5 +89,8 @@ pub(super) fn resolve(tx: &ReadTx<'_>, plan: &Plan, db: &Path) -> Result<(Plan, 
         lines.push(line);
         *from = protocol::list::summary(tx, experiment)?.uid;
     }
+    let mut seen = std::collections::HashSet::new();
+    search.warm_start.retain(|uid| seen.insert(uid.clone()));
+    lines.dedup();
     Ok((plan, lines))
 }
