@@ -76,7 +76,8 @@ fn the_spec_shown_is_a_spec() {
     let kept: Vec<&str> = spec
         .lines()
         .filter(|line| {
-            !["script:", "args:", "configs:", "conda:"].iter().any(|key| line.starts_with(key))
+            let keys = ["script:", "args:", "configs:", "conda:", "  warm_start:"];
+            !keys.iter().any(|key| line.starts_with(key))
         })
         .collect();
     lab.write("spec.yaml", kept.join("\n"));
