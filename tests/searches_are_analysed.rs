@@ -148,7 +148,8 @@ fn a_search_with_jobs_starts_from_another_study_and_from_points_of_its_spec() {
     let lab = Lab::new();
     lab.write(
         "train.py",
-        "import sys\nprint('::mle {\"loss\": %r}' % abs(float(sys.argv[1]) - 0.7))\n",
+        "import os, sys, time\ntime.sleep(0.6 * os.path.exists('slow'))\n\
+         print('::mle {\"loss\": %r}' % abs(float(sys.argv[1]) - 0.7))\n",
     );
     let spec = |name: &str, more: &str| {
         let text = format!(
@@ -170,9 +171,12 @@ fn a_search_with_jobs_starts_from_another_study_and_from_points_of_its_spec() {
         elsewhere.fails(2, "search.warm_start: second.db is not there, and so no study \"first\"");
     assert!(said.contains("here are s.db"), "{said}");
     assert!(!lab.path("second.db").exists());
+    let slow = lab.write("slow", "");
     let went = run(&[]);
+    assert!(went.err.contains("/6 runs"), "the points are among the six: {}", went.err);
     assert!(!went.err.contains("/4 runs"), "the points are among the six: {}", went.err);
     went.ok();
+    std::fs::remove_file(slow).unwrap();
     let of = |what: &str, name: &str| {
         lab.sql("s.db", &format!("SELECT {what} FROM trials WHERE experiment = '{name}'"))[0]
             .clone()
@@ -256,8 +260,7 @@ fn of_several_objectives_the_front_is_shown() {
     assert!(page.contains("Trials that no other beats in all objectives"));
     assert!(page.contains("loss against size; the line joins trials no other beats in both"));
     // Whoever asks by hand where jobs do the trials is told whose they are.
-    let asked = lab.mle(&["study", "add", "mo", "x=0.5"]);
-    asked.ok();
+    lab.mle(&["study", "add", "mo", "x=0.5"]).ok();
     let asked = lab.mle(&["ask", "mo"]);
     assert!(asked.err.contains("they wait for `mle tell mo NUMBER"), "{}", asked.err);
 }

@@ -76,9 +76,8 @@ pub fn ask(args: &AskArgs, output: &Output, db: &Path) -> Result<()> {
     let mut store = Store::open(db, Open::Existing)?;
     let (study, is_external, has_jobs) = store.read(|tx| {
         let study = named::find_study(tx, &args.study)?;
-        let summary = study::summary(tx, study)?;
-        let kind = protocol::show(tx, summary.experiment)?.summary.kind;
-        Ok((study, summary.strategy == EXTERNAL, kind != protocol::Kind::Log))
+        let is_external = study::summary(tx, study)?.strategy == EXTERNAL;
+        Ok((study, is_external, !study::is_by_hand(tx, study)?))
     })?;
     study::asked_for(args.n)?;
     let mut memory = Memory::default();

@@ -57,7 +57,7 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
             _ => (report::leaderboard(tx, id, top)?, report::failed_configs(tx, id, top)?),
         };
         let others: Vec<String> = objectives.map(|it| it.metric).collect();
-        let is_study = study::find(tx, &id.to_string()).is_ok();
+        let is_study = study::of_experiment(tx, id)?.is_some();
         Ok((objective.map(|it| it.metric), others, summary, is_study, board))
     })?;
     let kind = summary.kind;

@@ -8,7 +8,7 @@ use super::chart::{self, Axis, Scale};
 use crate::analysis::{self, Trial};
 use crate::display;
 use crate::error::Result;
-use crate::id::{ExperimentId, StudyId};
+use crate::id::ExperimentId;
 use crate::protocol::Goal;
 use crate::search::domain::{Domain, Prior};
 use crate::search::space::Param;
@@ -63,10 +63,7 @@ pub(super) struct FrontRow {
 
 /// Draws the search of an experiment; `None` for other experiments, and as long as no trial has a value.
 pub(super) fn search(tx: &ReadTx, id: ExperimentId) -> Result<Option<Search>> {
-    const STUDY: &str = "SELECT id FROM study WHERE experiment_id = ?1 ORDER BY id LIMIT 1";
-    let Some(study) = tx.maybe(STUDY, [id], |row| row.get::<_, StudyId>(0))? else {
-        return Ok(None);
-    };
+    let Some(study) = study::of_experiment(tx, id)? else { return Ok(None) };
     let goals = study::objectives(tx, id)?;
     let Some((metric, _)) = goals.first().cloned() else { return Ok(None) };
     let summary = study::summary(tx, study)?;
@@ -80,7 +77,7 @@ pub(super) fn search(tx: &ReadTx, id: ExperimentId) -> Result<Option<Search>> {
     if plots.is_empty() {
         return Ok(None);
     }
-    let front = front_of(&all, &goals);
+    let front = if goals.len() > 1 { front_of(&all, &goals) } else { Vec::new() };
     if let [(across, _), (up, _)] = &goals[..] {
         plots.extend(trade_off(&all, &front, across, up));
     }

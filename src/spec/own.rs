@@ -306,22 +306,11 @@ fn search(block: &Block, seeds: u64) -> Result<Search> {
         let why = format!("{n} of them train {in_full} epochs, and `epoch_budget` is {budget}");
         return Err(block.error("points", why).with_hint("points are trained in full"));
     }
-    let warm_start = texts(block, "warm_start")?;
-    let trains_on = strategy != RACING && WITH_EPOCHS.contains(&strategy)
-        || strategy == "auto" && epochs.is_some();
-    if !warm_start.is_empty() && trains_on {
-        let why = format!(
-            "`{strategy}` would train the trials of another search on, whose checkpoints jobs of this one do not get"
-        );
-        return Err(block
-            .error("warm_start", why)
-            .with_hint("try its best ones first: `points: [{…}]`"));
-    }
     let constraints = texts(block, "constraints")?;
     let told = epochs.filter(|_| strategy != RACING);
     let epochs_key = epochs_key(block, told, &space)?;
     let stop = stop(block, strategy, &settings, epochs)?;
-    Ok(Search {
+    let search = Search {
         constraints,
         strategy: strategy.into(),
         trials,
@@ -329,7 +318,7 @@ fn search(block: &Block, seeds: u64) -> Result<Search> {
         settings,
         seed: block.integer("seed", 0, i64::MAX)?.unwrap_or(0).cast_unsigned(),
         points,
-        warm_start,
+        warm_start: studies(block)?,
         targets: space.keys().map(|name| (name.clone(), name.clone())).collect(),
         space: Value::Object(space),
         epochs,
@@ -337,7 +326,16 @@ fn search(block: &Block, seeds: u64) -> Result<Search> {
         extra_key: None,
         epoch_budget,
         stop,
-    })
+    };
+    if !search.warm_start.is_empty() && search.decides_epochs() {
+        let why = format!(
+            "`{strategy}` would train the trials of another search on, whose checkpoints jobs of this one do not get"
+        );
+        return Err(block
+            .error("warm_start", why)
+            .with_hint("try its best ones first: `points: [{…}]`"));
+    }
+    Ok(search)
 }
 
 /// Checks what a race over seeds goes without, and returns how many seeds there are.
@@ -468,17 +466,36 @@ fn points(block: &Block, trials: Option<u64>) -> Result<Vec<Map<String, Value>>>
 
 /// Reads a text, or a list of them.
 fn texts(block: &Block, key: &str) -> Result<Vec<String>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    one_or_more(block, key, "text, or a list of texts", text)
+}
+
+/// Reads the studies that it starts from: names, uids, or ids as numbers.
+fn studies(block: &Block) -> Result<Vec<String>> {
+    let study = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    };
+    one_or_more(block, "warm_start", "an experiment, or a list of them", study)
+}
+
+/// Reads a value, or a list of them.
+fn one_or_more(
+    block: &Block,
+    key: &str,
+    expected: &str,
+    read: impl Fn(&Value) -> Option<String>,
+) -> Result<Vec<String>> {
     let list = match block.get(key) {
         None => return Ok(Vec::new()),
         Some(Value::Array(list)) => list.as_slice(),
         Some(value) => std::slice::from_ref(value),
     };
-    let text = |value: &Value| match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Number(id) if key == "warm_start" => Ok(id.to_string()),
-        other => Err(wrong(block.origin(), &block.path(key), "text, or a list of texts", other)),
+    let one = |value: &Value| {
+        read(value).ok_or_else(|| wrong(block.origin(), &block.path(key), expected, value))
     };
-    list.iter().map(text).collect()
+    list.iter().map(one).collect()
 }
 
 /// Makes the strategy once, so that constraints and settings it cannot work with are refused before anything runs.

@@ -51,8 +51,24 @@ pub fn find(tx: &ReadTx<'_>, word: &str) -> Result<StudyId> {
         }
         found => found?,
     };
-    tx.maybe(STUDY_OF_EXPERIMENT, named_params! { ":experiment": experiment }, |row| row.get(0))?
+    of_experiment(tx, experiment)?
         .ok_or_else(|| Error::not_found("study", format!("of experiment {experiment}")))
+}
+
+/// Returns the study of an experiment, where that is a search.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn of_experiment(tx: &ReadTx<'_>, experiment: ExperimentId) -> Result<Option<StudyId>> {
+    tx.maybe(STUDY_OF_EXPERIMENT, named_params! { ":experiment": experiment }, |row| row.get(0))
+}
+
+/// Says whether nobody but its users asks and tells a study: it has no jobs.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Sqlite`].
+pub fn is_by_hand(tx: &ReadTx<'_>, study: StudyId) -> Result<bool> {
+    Ok(stand(tx, study)?.by_hand)
 }
 
 /// Reads a rule that ends trials as a study has it: its name and its settings.

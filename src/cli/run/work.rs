@@ -322,8 +322,8 @@ fn print_next(
 ) -> Result<()> {
     let mle = own_name();
     if !plain {
-        let is_front = store.read(|tx| Ok(protocol::objectives(tx, id)?.len() > 1))?;
-        let third = match is_front {
+        let has_front = store.read(|tx| Ok(protocol::objectives(tx, id)?.len() > 1))?;
+        let third = match has_front {
             true => format!("{mle} study pareto {id} --db {path}"),
             false => format!("{mle} sql --db {path} \"SELECT * FROM leaderboard\""),
         };

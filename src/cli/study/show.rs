@@ -68,11 +68,13 @@ pub(in crate::cli) fn stand_of_searches(
     of: Option<ExperimentId>,
     limit: u32,
 ) -> Result<Vec<String>> {
-    let all = study::list(tx)?;
-    let wanted = all.iter().rev().filter(|it| match of {
-        Some(of) => it.experiment == of,
-        None => it.state != "closed",
-    });
+    let found: Vec<Summary> = match of {
+        Some(of) => {
+            let study = study::of_experiment(tx, of)?;
+            study.map(|study| study::summary(tx, study)).transpose()?.into_iter().collect()
+        }
+        None => study::list(tx)?.into_iter().rev().filter(|it| it.state != "closed").collect(),
+    };
     let line = |it: &Summary| {
         format!(
             "search {} ({}): {} trials, {} complete, {} at work · {}",
@@ -84,7 +86,7 @@ pub(in crate::cli) fn stand_of_searches(
             it.state
         )
     };
-    Ok(wanted.take(limit as usize).map(line).collect())
+    Ok(found.iter().take(limit as usize).map(line).collect())
 }
 
 fn trials_text(it: &Summary) -> String {
