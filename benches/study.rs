@@ -1,5 +1,6 @@
 //! What an ask and a tell cost through the file, beside the same strategy in memory and the least that SQLite can do for
-//! the same rows. CPU time: other work on the machine counts little.
+//! the same rows. CPU time, of many batches over a minute: on a machine whose processors others share, it changes twofold
+//! within seconds. So the quietest batch says what the program costs, and the median what it cost here.
 
 use mle::protocol::{Goal, Provenance};
 use mle::search::engine::{Engine, Told as Ended};
@@ -10,11 +11,13 @@ use mle::store::{Open, Store};
 use mle::study::{self, Memory, NewStudy, Told};
 use serde_json::{Map, Value, json};
 
-/// Pairs of an ask and a tell whose mean is taken.
-const ROUNDS: u64 = 200;
+/// Pairs of an ask and a tell in a batch, after which the log is moved into the file: more often than at work, where that
+/// comes once a thousand pairs.
+const PAIRS: u64 = 200;
 
-/// Files of which the median is taken: moving pages from the log into the file falls unevenly on the rounds.
+/// Files that grow at the same time, and how often all begins anew.
 const FILES: usize = 5;
+const SWEEPS: usize = 3;
 
 fn space() -> Space {
     Space::parse(&json!({
@@ -32,7 +35,7 @@ fn value(params: &Map<String, Value>) -> f64 {
     params.values().filter_map(Value::as_f64).map(|x| (x.abs() + 1.0).ln()).sum()
 }
 
-/// CPU time of this thread [µs].
+/// CPU time of this thread [us].
 pub(super) fn cpu_us() -> f64 {
     // SAFETY: an all-zero timespec is valid, and the kernel fills it.
     let time = unsafe {
@@ -141,11 +144,10 @@ impl Bare {
         );
         run("COMMIT", &[]);
     }
-}
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    fn checkpoint(&self) {
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("moved");
+    }
 }
 
 /// The same search in memory and in a file, and its rows by SQLite alone.
@@ -165,52 +167,90 @@ impl Place {
     }
 
     /// Makes a pair of each, in turn: what slows the machine down for a while slows all of them, and none finds the
-    /// caches as it left them. Returns their CPU times [µs].
-    fn round(&mut self) -> [f64; 3] {
+    /// caches as it left them. Returns their CPU times [us].
+    fn round(&mut self) -> Costs {
         let start = cpu_us();
         round(&mut self.engine);
         let own = cpu_us();
         self.bare.round();
         let bare = cpu_us();
         self.file.round();
-        [own - start, bare - own, cpu_us() - bare]
+        Costs { memory: own - start, alone: bare - own, file: cpu_us() - bare }
+    }
+
+    /// Returns the means of a batch.
+    fn batch(&mut self) -> Costs {
+        self.bare.checkpoint();
+        self.file.store.checkpoint().expect("moved");
+        let mut sum = Costs::default();
+        for _ in 0..PAIRS {
+            let spent = self.round();
+            sum.memory += spent.memory;
+            sum.alone += spent.alone;
+            sum.file += spent.file;
+        }
+        let start = cpu_us();
+        self.bare.checkpoint();
+        let bare = cpu_us();
+        self.file.store.checkpoint().expect("moved");
+        let (alone, file) = (sum.alone + bare - start, sum.file + cpu_us() - bare);
+        let pairs = PAIRS as f64;
+        Costs { memory: sum.memory / pairs, alone: alone / pairs, file: file / pairs }
+    }
+}
+
+/// CPU times of a pair [us].
+#[derive(Clone, Copy, Default)]
+struct Costs {
+    memory: f64,
+    alone: f64,
+    file: f64,
+}
+
+impl Costs {
+    fn file_adds(&self) -> f64 {
+        self.file - self.memory
     }
 }
 
 /// Prints for each strategy and length of history the cost of a pair in memory, and what the file adds.
 pub fn run() {
     for strategy in ["random", "tpe"] {
-        let mut places: Vec<Place> = (0..FILES).map(|_| Place::new(strategy)).collect();
-        let mut has = 0;
-        for history in [100, 1_000, 10_000] {
-            let mut means: [Vec<f64>; 3] = Default::default();
-            for place in &mut places {
-                for _ in has..history {
-                    place.round();
+        let lengths = [100, 1_000, 10_000];
+        let mut batches: [Vec<Costs>; 3] = Default::default();
+        let mut opening = f64::INFINITY;
+        for _ in 0..SWEEPS {
+            let mut places: Vec<Place> = (0..FILES).map(|_| Place::new(strategy)).collect();
+            let mut has = 0;
+            for (length, batches) in lengths.into_iter().zip(&mut batches) {
+                for place in &mut places {
+                    for _ in has..length {
+                        place.round();
+                    }
+                    batches.push(place.batch());
                 }
-                let mut sums = [0.0; 3];
-                for _ in 0..ROUNDS {
-                    let spent = place.round();
-                    sums.iter_mut().zip(spent).for_each(|(sum, spent)| *sum += spent);
-                }
-                let [own, bare, file] = sums.map(|sum| sum / ROUNDS as f64);
-                for (values, value) in means.iter_mut().zip([own, bare, file - own]) {
-                    values.push(value);
-                }
+                has = length + PAIRS;
             }
-            has = history + ROUNDS;
-            let [memory, limit, adds] = means.map(median);
-            let name = format!("study.{strategy}.{history}");
-            println!("{name}.memory {memory:.1} us 1.00");
-            println!("{name}.file_adds {adds:.1} us {:.2}", adds / limit);
-            println!("{name}.sqlite_alone {limit:.1} us 1.00");
+            // A searcher that is started anew reads all.
+            let file = &mut places[0].file;
+            let clock = cpu_us();
+            let mut anew = Memory::default();
+            anew.write(&mut file.store, |tx, memory| memory.search(tx, file.study).map(drop))
+                .expect("read");
+            opening = opening.min(cpu_us() - clock);
         }
-        // A searcher that is started anew reads all.
-        let file = &mut places[0].file;
-        let clock = cpu_us();
-        let mut anew = Memory::default();
-        anew.write(&mut file.store, |tx, memory| memory.search(tx, file.study).map(drop))
-            .expect("read");
-        println!("study.{strategy}.open_{has} {:.1} us", cpu_us() - clock);
+        for (length, mut batches) in lengths.into_iter().zip(batches) {
+            batches.sort_by(|a, b| a.file_adds().total_cmp(&b.file_adds()));
+            let name = format!("study.{strategy}.{length}");
+            for (which, Costs { memory, alone, file }) in
+                [("", batches[0]), (".median", batches[batches.len() / 2])]
+            {
+                let adds = file - memory;
+                println!("{name}{which}.memory {memory:.1} us 1.00");
+                println!("{name}{which}.file_adds {adds:.1} us {:.2}", adds / alone);
+                println!("{name}{which}.sqlite_alone {alone:.1} us 1.00");
+            }
+        }
+        println!("study.{strategy}.open_{} {opening:.1} us", lengths[2] + PAIRS);
     }
 }

@@ -22,7 +22,8 @@ WHERE s.experiment_id = :experiment
 -- name: state_of_study
 SELECT s.state, s.experiment_id, e.kind,
        EXISTS (SELECT 1 FROM trial t WHERE t.study_id = s.id AND t.in_queue = 1 AND t.state = 'waiting'
-               AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id))
+               AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)),
+       1 + coalesce((SELECT max(number) FROM trial WHERE study_id = s.id), -1)
 FROM study s JOIN experiment e ON e.id = s.experiment_id WHERE s.id = :study
 
 -- name: base_of_study

@@ -1,4 +1,6 @@
 //! Asks and tells of studies without jobs, one transaction each.
+//!
+//! Their statements get their values in the order in which they name them: to look up each name costs a thirtieth of a pair.
 
 use crate::error::{Error, Result};
 use crate::id::{ConfigId, StudyId, TrialId, new_uid};
@@ -83,7 +85,7 @@ pub fn ask(
     if now.state != "open" {
         return Ok(Answer { nothing: Some(Nothing::Exhausted), ..answer });
     }
-    let search = memory.search(tx, study)?;
+    let search = memory.search_before(tx, study, now.next)?;
     for _ in answer.trials.len() as u64..n {
         match search.ask()? {
             Ok(wanted) => {
@@ -171,11 +173,20 @@ pub fn write_trial(
     }
     let id = tx.insert(
         ADD_TRIAL,
-        named_params! {
-            ":uid": new_uid(), ":study": study, ":number": number, ":config": config,
-            ":params": serde_json::to_string(&wanted.params).unwrap_or_default(), ":state": state, ":epochs": epochs,
-            ":curve": curve, ":extra": extra.to_string(), ":seen": seen, ":now_ms": tx.now_ms, ":who": who,
-        },
+        (
+            new_uid(),
+            study,
+            number,
+            config,
+            serde_json::to_string(&wanted.params).unwrap_or_default(),
+            state,
+            epochs,
+            curve,
+            seen,
+            extra.to_string(),
+            tx.now_ms,
+            who,
+        ),
     )?;
     Ok(TrialId(id))
 }
@@ -196,7 +207,7 @@ pub fn tell(
     let key = i64::try_from(number).unwrap_or(i64::MAX);
     type Row = (TrialId, String, bool, String, i64, Option<String>, bool);
     let (trial, state, has_runs, of_study, wants, before, is_held): Row = tx
-        .maybe(TRIAL_TO_TELL, named_params! { ":study": study, ":number": key }, |row| {
+        .maybe(TRIAL_TO_TELL, (study, key), |row| {
             Ok((
                 row.get(0)?,
                 row.get(1)?,
@@ -232,12 +243,7 @@ pub fn tell(
     let known = whole.len();
     whole.extend(curve.iter().skip(known));
     let curve = (!whole.is_empty()).then(|| numbers_text(&whole));
-    tx.run(
-        END_TRIAL,
-        named_params! {
-            ":trial": trial, ":state": state, ":vals": values, ":curve": curve, ":now_ms": tx.now_ms, ":who": who,
-        },
-    )?;
+    tx.run(END_TRIAL, (state, values, curve, tx.now_ms, who, trial))?;
     if is_held {
         tx.run(LET_TRIAL_GO, named_params! { ":trial": trial })?;
     }

@@ -9,7 +9,7 @@ use crate::search::history::{Past, PastState};
 use crate::search::space::Space;
 use crate::search::strategy::{Origin, Setup};
 use crate::sql::named;
-use crate::store::{ReadTx, named_params};
+use crate::store::ReadTx;
 
 use super::TEXT;
 
@@ -61,7 +61,7 @@ pub(super) struct Log {
 pub(super) fn read(tx: &ReadTx<'_>, study: StudyId, number: u64, seq: i64) -> Result<Log> {
     let mut log = Log::default();
     let from = i64::try_from(number).unwrap_or(i64::MAX);
-    tx.each(TRIALS_SINCE, named_params! { ":study": study, ":number": from }, |row| {
+    tx.each(TRIALS_SINCE, (study, from), |row| {
         log.rows.push(Row {
             number: row.get::<_, i64>(0)?.unsigned_abs(),
             params: serde_json::from_str(row.get_ref(1)?.as_str()?).unwrap_or_default(),
@@ -77,7 +77,15 @@ pub(super) fn read(tx: &ReadTx<'_>, study: StudyId, number: u64, seq: i64) -> Re
         });
         Ok(())
     })?;
-    tx.each(CHANGES_SINCE, named_params! { ":study": study, ":seq": seq }, |row| {
+    log.changes = read_changes(tx, study, seq)?;
+    log.first_epochs();
+    Ok(log)
+}
+
+/// Reads the changes after `seq`.
+pub(super) fn read_changes(tx: &ReadTx<'_>, study: StudyId, seq: i64) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    tx.each(CHANGES_SINCE, (study, seq), |row| {
         let what = match row.get::<_, Option<String>>(6)? {
             Some(setup) => What::Setup(setup),
             None => {
@@ -93,11 +101,10 @@ pub(super) fn read(tx: &ReadTx<'_>, study: StudyId, number: u64, seq: i64) -> Re
                 }
             }
         };
-        log.changes.push(Change { seq: row.get(0)?, what });
+        changes.push(Change { seq: row.get(0)?, what });
         Ok(())
     })?;
-    log.first_epochs();
-    Ok(log)
+    Ok(changes)
 }
 
 impl Log {

@@ -43,8 +43,18 @@ impl Memory {
     /// # Errors
     /// [`Error::Invalid`] for a study that cannot be read; [`Error::Sqlite`].
     pub fn search(&mut self, tx: &ReadTx<'_>, study: StudyId) -> Result<&mut Search> {
+        self.search_before(tx, study, u64::MAX)
+    }
+
+    /// As [`Memory::search`], of a study whose next trial is known to be number `next`.
+    pub(super) fn search_before(
+        &mut self,
+        tx: &ReadTx<'_>,
+        study: StudyId,
+        next: u64,
+    ) -> Result<&mut Search> {
         let known = match self.searches.remove(&study) {
-            Some(mut search) => search.catch_up(tx, study)?.then_some(search),
+            Some(mut search) => search.catch_up(tx, study, next)?.then_some(search),
             None => None,
         };
         let search = match known {
@@ -216,8 +226,12 @@ impl Search {
     }
 
     /// Takes in what is new in the file; says no when it must be read anew.
-    fn catch_up(&mut self, tx: &ReadTx<'_>, study: StudyId) -> Result<bool> {
-        let log = log::read(tx, study, self.next, self.seen)?;
+    fn catch_up(&mut self, tx: &ReadTx<'_>, study: StudyId, next: u64) -> Result<bool> {
+        let log = if self.next < next {
+            log::read(tx, study, self.next, self.seen)?
+        } else {
+            Log { changes: log::read_changes(tx, study, self.seen)?, ..Log::default() }
+        };
         if self.spoilt || log.changes.iter().any(|change| matches!(change.what, What::Setup(_))) {
             return Ok(false);
         }

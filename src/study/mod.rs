@@ -90,15 +90,18 @@ struct Stand {
     by_hand: bool,
     /// There are points to try that nobody has taken yet.
     has_points: bool,
+    /// The number of the next trial.
+    next: u64,
 }
 
 fn stand(tx: &ReadTx<'_>, study: StudyId) -> Result<Stand> {
-    tx.maybe(STATE_OF_STUDY, named_params! { ":study": study }, |row| {
+    tx.maybe(STATE_OF_STUDY, [study], |row| {
         Ok(Stand {
             state: row.get(0)?,
             experiment: row.get(1)?,
             by_hand: row.get_ref(2)?.as_str()? == "log",
             has_points: row.get(3)?,
+            next: row.get::<_, i64>(4)?.unsigned_abs(),
         })
     })?
     .ok_or_else(|| Error::not_found("study", study))
