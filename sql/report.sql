@@ -1,17 +1,25 @@
 -- What reports and leaderboards show of one experiment.
 
 -- name: best_configs_when_small_is_good
--- Configs with a value of which so many seeds ended, the best first. Read along an index, so that the first ten cost the
+-- Configs with a value of which so many seeds ended, the best first, and how long they were trained where trials have epochs. Read along an index, so that the first ten cost the
 -- same among any number.
 SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params, s.n + s.failed + s.late AS ended,
-       (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name
+       (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name,
+       (SELECT coalesce(nullif(json_array_length(t.curve), 0), t.epochs)
+        FROM run r CROSS JOIN trial t ON t.id = r.trial_id CROSS JOIN study y ON y.id = t.study_id
+        WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id AND t.epochs IS NOT NULL
+          AND y.strategy <> 'racing' LIMIT 1) AS epochs
 FROM score s CROSS JOIN config c ON c.id = s.config_id
 WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL AND s.n + s.failed + s.late BETWEEN :least AND :most
 ORDER BY s.mean LIMIT :limit;
 
 -- name: best_configs_when_large_is_good
 SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params, s.n + s.failed + s.late AS ended,
-       (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name
+       (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name,
+       (SELECT coalesce(nullif(json_array_length(t.curve), 0), t.epochs)
+        FROM run r CROSS JOIN trial t ON t.id = r.trial_id CROSS JOIN study y ON y.id = t.study_id
+        WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id AND t.epochs IS NOT NULL
+          AND y.strategy <> 'racing' LIMIT 1) AS epochs
 FROM score s CROSS JOIN config c ON c.id = s.config_id
 WHERE s.experiment_id = :experiment_id AND s.mean IS NOT NULL AND s.n + s.failed + s.late BETWEEN :least AND :most
 ORDER BY s.mean DESC LIMIT :limit;
@@ -45,6 +53,9 @@ CROSS JOIN run r ON r.experiment_id = e.id CROSS JOIN config c ON c.id = r.confi
 WHERE e.name = :name AND e.ended_at_ms IS NOT NULL AND e.kind = 'command' AND e.deleted_at_ms IS NULL
   AND o.metric = :metric AND o.goal = :goal AND r.state IN ('complete', 'failed')
 ORDER BY e.id;
+
+-- name: count_pruned_runs
+SELECT coalesce(sum(n), 0) FROM run_count WHERE experiment_id = :experiment_id AND state = 'pruned';
 
 -- name: count_scores
 SELECT count(*) FROM score WHERE experiment_id = :experiment_id AND mean IS NOT NULL;

@@ -52,6 +52,11 @@ pub fn shorten(text: &str, max: usize) -> Cow<'_, str> {
     Cow::Owned(short)
 }
 
+/// Returns a number of things as people say it: `1 trial`, `2 trials`.
+pub fn count(n: u64, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
 /// Returns a number with about five digits that count: `0.1`, `12346`, `1.2346e-7`, `NaN`, `inf`.
 pub fn number(value: f64) -> String {
     if value.is_nan() {

@@ -226,6 +226,41 @@ fn a_search_with_jobs_starts_from_another_study_and_from_points_of_its_spec() {
 }
 
 #[test]
+fn infinities_stand_on_the_front_and_in_the_report() {
+    let lab = Lab::new();
+    let space = r#"{"x": {"type": "real", "low": 0, "high": 1}}"#;
+    let new =
+        ["study", "new", "ends", "--space", space, "--objective", "loss", "--objective", "size"];
+    lab.mle(&[&new[..], &["--db", "s.db"]].concat()).ok();
+    for (x, loss, size) in [
+        ("0.1", "-inf", "5"),
+        ("0.2", "1", "inf"),
+        ("0.3", "2", "1"),
+        ("0.4", "nan", "0"),
+        ("0.5", "3", "1"),
+    ] {
+        let point = format!("x={x}");
+        lab.mle(&["study", "add", "ends", &point, "--value", loss, "--value", size]).ok();
+    }
+    // No other is below -inf, nor below 1 of size; 1 with inf is beaten by -inf with 5, and what has NaN has no place.
+    let front = json_of(&lab, &["study", "pareto", "ends"]);
+    let numbers: Vec<i64> = front["front"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["number"].as_i64().unwrap())
+        .collect();
+    assert_eq!(numbers, [0, 2]);
+    assert_eq!(lab.sql("s.db", "SELECT number FROM pareto ORDER BY number"), ["0", "2"]);
+    let report = lab.mle(&["report", "ends", "--format", "md"]).ok();
+    assert!(report.contains("| 0 | -inf | 5 | x=0.1 |"), "{report}");
+    assert!(report.contains("| 2 | 2 | 1 | x=0.3 |"), "{report}");
+    lab.mle(&["report", "ends", "--format", "html", "--out", "ends.html"]).ok();
+    let page = lab.read("ends.html");
+    assert!(page.contains("-inf") && !page.contains("NaN\""), "no place on an axis is no number");
+}
+
+#[test]
 fn of_several_objectives_the_front_is_shown() {
     let lab = Lab::new();
     lab.write(

@@ -83,7 +83,25 @@ fn hyperband_runs_its_tables_with_real_jobs_that_go_on_from_checkpoints() {
     let first = lab.sql("toy.db", "SELECT config_id, mean FROM leaderboard WHERE place = 1");
     let ranked = "SELECT t.config_id, r.value FROM ranking r JOIN trials t ON t.number = r.number WHERE r.place = 1";
     assert_eq!(first, lab.sql("toy.db", ranked));
+    // It says how long each was trained, since a short training is not worse for its value.
+    let board = lab.mle(&["leaderboard", "toy", "--top", "17", "--json"]).ok();
+    let board: Vec<serde_json::Value> = serde_json::from_str(&board).unwrap();
+    let of = |epochs: u64| board.iter().filter(|place| place["epochs"] == epochs).count();
+    assert_eq!([of(1), of(3), of(9)], [6, 6, 5], "{board:?}");
+    let text = lab.mle(&["leaderboard", "toy"]).ok();
+    assert!(text.lines().next().unwrap().contains("epochs"), "{text}");
+    let report = lab.mle(&["report", "toy", "--format", "md"]).ok();
+    assert!(report.contains("| seeds | epochs | parameters |"), "{report}");
     replay_is_identical(&lab, 22);
+    // Jobs do not get the checkpoints of another search.
+    lab.write(
+        "more.yaml",
+        spec("  strategy: asha\n  epochs: 9\n  trials: 3\n").replace("toy", "more"),
+    );
+    lab.mle(&["run", "more.yaml", "--db", "toy.db"]).ok();
+    lab.mle(&["study", "warm-start", "more", "toy", "--db", "toy.db"])
+        .fails(2, "whose checkpoints its jobs do not get");
+    assert_eq!(count("SELECT count(*) FROM trials WHERE source = 'added'"), "0");
 }
 
 #[test]
@@ -353,8 +371,12 @@ fn jobs_that_train_in_full_are_stopped_at_the_rungs_of_asha() {
     let count = |sql: &str| lab.sql("toy.db", sql)[0].clone();
     assert_eq!(count("SELECT count(*) FROM trials WHERE state IN ('complete', 'pruned')"), "12");
     assert_eq!(count("SELECT count(*) FROM runs WHERE from_run_id IS NOT NULL"), "0");
-    assert_ne!(count("SELECT count(*) FROM trials WHERE state = 'pruned'"), "0");
+    let pruned = count("SELECT count(*) FROM trials WHERE state = 'pruned'");
+    assert_ne!(pruned, "0");
     assert_ne!(count("SELECT count(*) FROM trials WHERE state = 'complete'"), "0");
+    let board = lab.mle(&["leaderboard", "toy"]);
+    assert!(board.err.contains(&format!("{pruned} run")), "{}", board.err);
+    assert!(board.err.contains("no place here"), "{}", board.err);
     let rungs = "SELECT count(*) FROM trials WHERE state = 'pruned'
                  AND json_extract(extra, '$.pruned.epoch') NOT IN (1, 3, 9)";
     assert_eq!(count(rungs), "0");

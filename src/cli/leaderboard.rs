@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, Output};
 use super::report::find_or_latest;
-use crate::display::{json_number, leaves, number, param, params_short, shorten};
+use crate::display::{count, json_number, leaves, number, param, params_short, shorten};
 use crate::error::Result;
 use crate::protocol::{self, Kind};
 use crate::report::{self, Failed, Place};
@@ -41,7 +41,7 @@ const WHY_MIN: usize = 16;
 /// [`crate::Error::NotFound`]; those of the store.
 pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let (metric, others, summary, is_study, (places, failed)) = store.read(|tx| {
+    let (metric, others, summary, is_study, pruned, (places, failed)) = store.read(|tx| {
         let id = find_or_latest(tx, args.experiment.as_deref())?;
         let summary = protocol::show(tx, id)?.summary;
         let mut objectives = protocol::objectives(tx, id)?.into_iter();
@@ -58,7 +58,8 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
         };
         let others: Vec<String> = objectives.map(|it| it.metric).collect();
         let is_study = study::of_experiment(tx, id)?.is_some();
-        Ok((objective.map(|it| it.metric), others, summary, is_study, board))
+        let pruned = report::count_pruned(tx, id)?;
+        Ok((objective.map(|it| it.metric), others, summary, is_study, pruned, board))
     })?;
     let kind = summary.kind;
     if output.json {
@@ -74,6 +75,11 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
         _ => "no config has a value yet",
     };
     print(&places, &failed, metric.as_deref().unwrap_or("value"), none, output)?;
+    if pruned > 0 {
+        let has =
+            if pruned == 1 { "was pruned early: it has" } else { "were pruned early: they have" };
+        output::note(&format!("{} {has} no place here", count(pruned, "run")));
+    }
     if let (Some(metric), false, Kind::Search) = (&metric, others.is_empty(), kind) {
         let text = format!(
             "by {metric} alone; `{} study pareto {} --db {}` has the trials that no other beats in {}",
@@ -108,16 +114,18 @@ pub(super) fn print(
             params.push(name);
         }
     }
-    let mut names = vec!["place", "name", metric, "95 %", "seeds"];
-    let has_interval = places.iter().any(|place| place.interval.is_some());
-    let begin = |row: Vec<String>| {
-        row.into_iter().enumerate().filter(|(at, _)| *at != 3 || has_interval).map(|(_, text)| text)
-    };
+    let mut names = vec!["place", "name", metric, "95 %", "seeds", "epochs"];
     let mut rows: Vec<Vec<String>> =
-        places.iter().map(|place| begin(row(place)).collect()).collect();
-    rows.extend(failed.iter().map(|failed| begin(failed_row(failed)).collect()));
-    if !has_interval {
-        names.remove(3);
+        places.iter().map(row).chain(failed.iter().map(failed_row)).collect();
+    // The last first, so that those before stay where they are.
+    for (at, is_there) in [
+        (5, places.iter().any(|place| place.epochs.is_some())),
+        (3, places.iter().any(|place| place.interval.is_some())),
+    ] {
+        if !is_there {
+            names.remove(at);
+            rows.iter_mut().for_each(|row| drop(row.remove(at)));
+        }
     }
     let why = |rows: &mut Vec<Vec<String>>| {
         let errors = failed.iter().map(|failed| shorten(&failed.error, 200).into_owned());
@@ -170,12 +178,13 @@ fn row(place: &Place) -> Vec<String> {
         number(place.mean),
         place.interval_text(),
         place.seeds_text(),
+        place.epochs.map_or_else(String::new, |epochs| epochs.to_string()),
     ]
 }
 
 fn failed_row(failed: &Failed) -> Vec<String> {
     let seeds = format!("0/{}", failed.failed);
-    vec!["–".into(), failed.name.clone(), failed.word(), String::new(), seeds]
+    vec!["–".into(), failed.name.clone(), failed.word(), String::new(), seeds, String::new()]
 }
 
 fn json_of(place: &Place) -> Value {
@@ -184,14 +193,15 @@ fn json_of(place: &Place) -> Value {
         "place": place.place, "config_id": place.config, "name": place.name, "mean": json_number(place.mean),
         "low95": maybe(place.interval.map(|it| it.0)), "high95": maybe(place.interval.map(|it| it.1)),
         "std": maybe(place.std), "iqm": maybe(place.iqm), "median": maybe(place.median),
-        "seeds": place.seeds, "failed": place.failed, "complete": place.incomplete.is_none(), "params": place.params, "error": null,
+        "seeds": place.seeds, "failed": place.failed, "complete": place.incomplete.is_none(), "epochs": place.epochs,
+        "params": place.params, "error": null,
     })
 }
 
 fn json_of_failed(failed: &Failed) -> Value {
     json!({
         "place": null, "config_id": failed.config, "name": failed.name, "mean": null, "low95": null, "high95": null,
-        "std": null, "iqm": null, "median": null, "seeds": 0, "failed": failed.failed, "complete": true, "params": failed.params,
+        "std": null, "iqm": null, "median": null, "seeds": 0, "failed": failed.failed, "complete": true, "epochs": null, "params": failed.params,
         "error": failed.error, "value": failed.said.map_or(Value::Null, json_number),
     })
 }

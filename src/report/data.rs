@@ -23,6 +23,7 @@ const FAILED_CONFIGS: &str = named(TEXT, "failed_configs");
 const COUNT_FAILED: &str = named(TEXT, "count_failed_configs");
 const RUNS_OF_COMMANDS: &str = named(TEXT, "runs_of_commands");
 const COUNT_SCORES: &str = named(TEXT, "count_scores");
+const COUNT_PRUNED_RUNS: &str = named(TEXT, "count_pruned_runs");
 const FIRST_CONFIGS: &str = named(TEXT, "first_configs");
 const COUNT_RUNS: &str = named(TEXT, "count_runs");
 const RUNS_OF_CONFIG: &str = named(TEXT, "runs_of_config");
@@ -68,6 +69,8 @@ pub struct Place {
     pub failed: i64,
     /// Of how many seeds it is still to run some, or was not to any more: its mean may be that of a lucky one.
     pub incomplete: Option<i64>,
+    /// How long it was trained for its value, where a search decides that.
+    pub epochs: Option<i64>,
     /// The config itself.
     pub params: Map<String, Value>,
 }
@@ -124,6 +127,14 @@ pub fn leaderboard(tx: &ReadTx, experiment: ExperimentId, limit: i64) -> Result<
     }
     number_places(&mut places);
     Ok(places)
+}
+
+/// Returns how many runs of an experiment a search ended early: they have no place in its leaderboard.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn count_pruned(tx: &ReadTx, experiment: ExperimentId) -> Result<u64> {
+    tx.one(COUNT_PRUNED_RUNS, [experiment], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
 }
 
 /// A config without a value, for the end of a leaderboard.
@@ -245,6 +256,7 @@ pub fn commands(
             seeds: i64::try_from(values.len()).unwrap_or(i64::MAX),
             failed: without,
             incomplete: None,
+            epochs: None,
             params,
         });
     }
@@ -283,6 +295,7 @@ fn place_of(row: &Row<'_>, planned: i64) -> rusqlite::Result<Place> {
             .filter(|planned| row.get(10).is_ok_and(|ended: i64| ended < *planned)),
         params: serde_json::from_str(row.get_ref(9)?.as_str()?).unwrap_or_default(),
         name: row.get::<_, Option<String>>(11)?.unwrap_or_default(),
+        epochs: row.get(12)?,
     })
 }
 
@@ -294,6 +307,7 @@ pub(super) struct PlaceRow {
     pub(super) mean: String,
     pub(super) interval: String,
     pub(super) seeds: String,
+    pub(super) epochs: Option<i64>,
     pub(super) params: Vec<(String, String)>,
     /// Its line in the charts.
     pub(super) curve: Option<usize>,
@@ -361,6 +375,8 @@ pub(super) struct Data {
     pub(super) places: Vec<PlaceRow>,
     pub(super) places_left_out: i64,
     /// What to know of the intervals, when there are any.
+    /// Whether its configs were trained for different times.
+    pub(super) has_epochs: bool,
     pub(super) legend_of_intervals: Option<&'static str>,
     pub(super) failed: Vec<FailedRow>,
     pub(super) failed_left_out: i64,
@@ -401,6 +417,7 @@ pub(super) fn gather(tx: &ReadTx, id: ExperimentId) -> Result<Data> {
         facts: super::facts::facts(&detail),
         objectives: detail.objectives.iter().map(super::facts::objective).collect(),
         places: place_rows(&places),
+        has_epochs: places.iter().any(|place| place.epochs.is_some()),
         legend_of_intervals: legend_of_intervals(&places),
         places_left_out: scores - i64::try_from(places.len()).unwrap_or(0),
         failed_left_out: match failed.len() {
@@ -478,6 +495,7 @@ fn place_rows(places: &[Place]) -> Vec<PlaceRow> {
             (None, failed) if failed > 0 => format!("{} ({failed} failed)", place.seeds),
             _ => place.seeds_text(),
         },
+        epochs: place.epochs,
         params: params.iter().filter(|pair| differs(pair)).take(40).cloned().collect(),
         curve: (i < CURVE_MAX).then_some(i),
     });
@@ -594,8 +612,8 @@ fn warnings(tx: &ReadTx, detail: &Detail) -> Result<Vec<String>> {
     })?;
     let mut add = |count: i64, text: &str| {
         if count > 0 {
-            let runs = if count == 1 { "run" } else { "runs" };
-            warnings.push(format!("{count} {runs} {text}"));
+            let runs = display::count(count.unsigned_abs(), "run");
+            warnings.push(format!("{runs} {text}"));
         }
     };
     add(summary.runs_failed, "failed: no value");

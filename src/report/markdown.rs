@@ -72,19 +72,27 @@ fn leaderboard(out: &mut String, data: &Data) {
     }
     let metric = text(&data.metric);
     let _ = writeln!(out, "## Leaderboard\n");
-    let _ = writeln!(out, "| place | config | {metric} | 95 % interval | seeds | parameters |");
-    out.push_str("|---:|---|---:|---|---:|---|\n");
+    let (head, line) = if data.has_epochs { (" epochs |", "---:|") } else { ("", "") };
+    let _ =
+        writeln!(out, "| place | config | {metric} | 95 % interval | seeds |{head} parameters |");
+    let _ = writeln!(out, "|---:|---|---:|---|---:|{line}---|");
+    let epochs = |of: Option<i64>| match (data.has_epochs, of) {
+        (false, _) => String::new(),
+        (true, None) => " |".into(),
+        (true, Some(of)) => format!(" {of} |"),
+    };
     for place in &data.places {
         let params: Vec<String> =
             place.params.iter().map(|(name, value)| text(&format!("{name}={value}"))).collect();
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} |{} {} |",
             place.place,
             text(&place.name),
             text(&place.mean),
             text(&place.interval),
             text(&place.seeds),
+            epochs(place.epochs),
             params.join(" ")
         );
     }
@@ -93,11 +101,12 @@ fn leaderboard(out: &mut String, data: &Data) {
         let params: Vec<String> = pairs.collect();
         let _ = writeln!(
             out,
-            "| – | {} | {} | {} | {} | {} |",
+            "| – | {} | {} | {} | {} |{} {} |",
             text(&failed.name),
             text(&failed.word),
             text(&failed.error),
             text(&failed.seeds),
+            epochs(None),
             params.join(" ")
         );
     }

@@ -19,7 +19,7 @@ use crate::protocol;
 use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
-pub use data::{Failed, Place, commands, failed_configs, leaderboard, seeds_of_plan};
+pub use data::{Failed, Place, commands, count_pruned, failed_configs, leaderboard, seeds_of_plan};
 pub(crate) use facts::{facts, objective};
 
 const REPORTS: &str = named(include_str!("../../sql/report.sql"), "reports_of_experiment");

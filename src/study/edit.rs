@@ -191,7 +191,8 @@ pub fn add(
 /// Takes over the ended trials of another study of the file that fit; what was taken over before is not taken again.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the studies' objectives differ in number or direction; [`Error::Sqlite`].
+/// [`Error::Invalid`] when the studies' objectives differ in number or direction, or jobs would go on with trials whose
+/// checkpoints they do not have; [`Error::Sqlite`].
 pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) -> Result<Added> {
     let goals = |study| -> Result<Vec<Goal>> {
         let all = read::objectives(tx, stand(tx, study)?.experiment)?;
@@ -199,6 +200,15 @@ pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) ->
     };
     if study == from {
         return Err(Error::invalid("study", "cannot start from itself"));
+    }
+    let setup = read::setup(tx, study)?;
+    if setup.decides_epochs() && !stand(tx, study)?.by_hand {
+        let why = format!(
+            "{} would train the trials of another study on, whose checkpoints its jobs do not get",
+            setup.strategy
+        );
+        return Err(Error::invalid(format!("study {study}"), why)
+            .with_hint("let it try the best ones: `mle study add`, without values"));
     }
     if goals(study)? != goals(from)? {
         let why = "its objectives differ in number or direction";

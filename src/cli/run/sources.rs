@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cli::args;
 use crate::cli::named;
+use crate::display::count;
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal};
 use crate::search::space::Space;
@@ -74,8 +75,11 @@ pub(super) fn resolve(tx: &ReadTx<'_>, plan: &Plan, db: &Path) -> Result<(Plan, 
         let ended = trials.iter().filter(|trial| trial.ended_at_ms.is_some());
         let (fit, rest): (Vec<_>, Vec<_>) =
             ended.partition(|trial| space.check(&trial.params).is_ok());
-        let mut line =
-            format!("it knows {} of {} trials of {from}", fit.len(), fit.len() + rest.len());
+        let mut line = format!(
+            "it knows {} of {} of {from}",
+            fit.len(),
+            count((fit.len() + rest.len()) as u64, "trial")
+        );
         if let Some(trial) = rest.first()
             && let Err(error) = space.check(&trial.params)
         {

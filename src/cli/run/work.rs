@@ -10,7 +10,7 @@ use crate::cli::news::Echo;
 use crate::cli::output::{Output, note, path_json};
 use crate::cli::{own_name, quote};
 use crate::daemon::{self, SCHEDULER, SEARCHER};
-use crate::display::{json_number, number, sanitize};
+use crate::display::{count, json_number, number, sanitize};
 use crate::error::{Error, Result};
 use crate::id::ExperimentId;
 use crate::lifecycle;
@@ -393,10 +393,12 @@ pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
     output.line(&format!("{} would run in {}", plan.name, db.display()))?;
     match &plan.search {
         Some(search) => {
-            let trials = search.trials.map_or_else(|| "all".into(), |trials| trials.to_string());
-            let seeds = plan.seeds.len();
-            output
-                .line(&format!("  {} search: {trials} trials × {seeds} seeds", search.strategy))?;
+            let trials = match search.trials {
+                Some(n) => count(n, "trial"),
+                None => "all trials".into(),
+            };
+            let seeds = count(plan.seeds.len() as u64, "seed");
+            output.line(&format!("  {} search: {trials} × {seeds}", search.strategy))?;
             let space = crate::search::space::Space::parse(&search.space)?;
             for row in space.describe() {
                 output.line(&format!("    {}: {} {}", row.name, row.kind, row.range))?;

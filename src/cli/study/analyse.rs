@@ -188,7 +188,9 @@ pub(super) fn best(args: &Best, output: &Output, db: &Path) -> Result<()> {
         "trial {}: {}{} at {}{}",
         best.number,
         values.join(", "),
-        epochs(best).map_or_else(String::new, |epochs| format!(" after {epochs} epochs")),
+        epochs(best).map_or_else(String::new, |epochs| {
+            format!(" after {}", display::count(epochs, "epoch"))
+        }),
         display::params_short(&best.params),
         where_it_is(best, &read.space)
     );

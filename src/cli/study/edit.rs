@@ -9,6 +9,7 @@ use super::{NO_PAIR, document, pairs, read_space};
 use crate::cli::ask::number;
 use crate::cli::named;
 use crate::cli::output::{Output, note};
+use crate::display::count;
 use crate::error::{Error, Result};
 use crate::id::StudyId;
 use crate::protocol;
@@ -121,7 +122,9 @@ pub(super) fn space(args: &SpaceArgs, output: &Output, db: &Path) -> Result<()> 
     let space = read_space(text, &args.constraint)?;
     let (inside, outside) =
         change(db, &args.study, |tx, study, who| study::set_space(tx, study, &space, who))?;
-    let text = format!("{inside} trials are inside the new space, {outside} outside");
+    let are = if inside == 1 { "is" } else { "are" };
+    let trials = count(inside, "trial");
+    let text = format!("{trials} {are} inside the new space, {outside} outside");
     output.done(&text, &json!({"inside": inside, "outside": outside}))
 }
 
@@ -240,7 +243,7 @@ pub(super) fn print_added(added: &Added, output: &Output) -> Result<()> {
         0 => String::new(),
         n => format!(", left out {n}"),
     };
-    output.line(&format!("added {} trials{left_out}", added.numbers.len()))
+    output.line(&format!("added {}{left_out}", count(added.numbers.len() as u64, "trial")))
 }
 
 pub(super) fn warm_start(args: &WarmStart, output: &Output, db: &Path) -> Result<()> {

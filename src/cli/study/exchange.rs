@@ -9,6 +9,7 @@ use super::edit::print_added;
 use crate::cli::input;
 use crate::cli::named;
 use crate::cli::output::{Output, path_json};
+use crate::display::count;
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal, Provenance};
 use crate::search::space::nest;
@@ -93,7 +94,7 @@ pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
         0 => String::new(),
         n => format!(", left out {n} without a finite value"),
     };
-    let text = format!("wrote {} trials to {}{more}", records.len(), out.display());
+    let text = format!("wrote {} to {}{more}", count(records.len() as u64, "trial"), out.display());
     output.done(
         &text,
         &json!({"trials": records.len(), "left_out": left_out, "file": path_json(out)}),
@@ -236,6 +237,6 @@ pub(super) fn configs(args: &Configs, output: &Output, db: &Path) -> Result<()> 
         };
         std::fs::write(&path, text).map_err(|error| Error::io(&path, error))?;
     }
-    let text = format!("wrote {} configs to {}", some.len(), args.out.display());
+    let text = format!("wrote {} to {}", count(some.len() as u64, "config"), args.out.display());
     output.done(&text, &json!({"configs": some.len(), "folder": path_json(&args.out)}))
 }

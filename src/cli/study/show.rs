@@ -241,6 +241,7 @@ pub(super) fn replay(args: &ReplayArgs, output: &Output, db: &Path) -> Result<()
     } else {
         let added = match replay.added {
             0 => String::new(),
+            1 => " (1 trial was added by hand)".into(),
             n => format!(" ({n} trials were added by hand)"),
         };
         let stops = match replay.stops {
