@@ -11,9 +11,9 @@ use mle::store::{Open, Store};
 use mle::study::{self, Memory, NewStudy, Told};
 use serde_json::{Map, Value, json};
 
-/// Pairs of an ask and a tell in a batch, after which the log is moved into the file: more often than at work, where that
-/// comes once a thousand pairs.
-const PAIRS: u64 = 200;
+/// Pairs of an ask and a tell in a batch. They change the pages after which the log is moved into the file, which comes at
+/// the end of each.
+const PAIRS: u64 = 500;
 
 /// Files that grow at the same time, and how often all begins anew.
 const FILES: usize = 5;

@@ -301,15 +301,18 @@ impl Db {
     ) -> PyResult<Option<(Vec<(String, f64, f64)>, Vec<(String, String, f64)>)>> {
         let found = blocking(py, || {
             let id = StudyId(study);
-            let (space, trials, goals) = self.files.read(|tx| {
-                let goals = study::objectives(tx, study::experiment(tx, id)?)?;
-                Ok((study::space(tx, id)?, study::trials(tx, id)?, goals))
+            let (summary, space, trials, goals) = self.files.read(|tx| {
+                let summary = study::summary(tx, id)?;
+                let goals = study::objectives(tx, summary.experiment)?;
+                Ok((summary, study::space(tx, id)?, study::trials(tx, id)?, goals))
             })?;
             if objective >= goals.len() {
                 return Err(Error::not_found("objective", objective));
             }
-            let inside: Vec<&Trial> =
-                trials.iter().filter(|trial| space.contains(&trial.params)).collect();
+            let inside: Vec<&Trial> = trials
+                .iter()
+                .filter(|trial| study::is_inside(&summary.strategy, &space, &trial.params))
+                .collect();
             Ok(analysis::importance(&space, &inside, &goals, objective, top))
         })?;
         Ok(found.map(|found| {

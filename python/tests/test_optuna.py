@@ -73,6 +73,32 @@ def test_study_is_one_of_ours(tmp_path):
     assert ours.replay().different is None
 
 
+def test_parameters_that_are_asked_for_at_times_have_a_place(tmp_path):
+    def objective(trial):
+        if trial.suggest_categorical("model", ["svc", "forest"]) == "svc":
+            return math.log10(trial.suggest_float("c", 1e-3, 1e3, log=True)) ** 2
+        return 10 + trial.suggest_int("depth", 1, 8)
+
+    path = tmp_path / "x.db"
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    study = optuna.create_study(storage=mle.optuna_storage(path), study_name="kinds", sampler=sampler)
+    study.optimize(objective, n_trials=40)
+    ours = mle.Study("kinds", db=path)
+    importance = {row["parameter"]: row["alone"] for row in ours.importance()}
+    assert set(importance) == {"model", "c", "depth"} and importance["model"] > 0.5, importance
+
+    def said(*args):
+        run = subprocess.run([mle.program("mle"), "study", *args, "--db", path], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    shown = json.loads(said("show", "kinds", "--json"))
+    assert shown["outside"] == 0 and shown["best"]["inside"] is True
+    assert "outside" not in said("best", "kinds") and "outside" not in said("show", "kinds")
+    slices = {one["name"]: one for one in json.loads(said("slice", "kinds"))}
+    assert 0 < len(slices["c"]["points"]) < 40 and len(slices["model"]["points"]) == 40
+
+
 def test_curves_and_pruned_trials_are_seen(tmp_path):
     storage = mle.optuna_storage(tmp_path / "x.db")
     study = optuna.create_study(storage=storage, study_name="curves")

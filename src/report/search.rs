@@ -70,7 +70,8 @@ pub(super) fn search(tx: &ReadTx, id: ExperimentId) -> Result<Option<Search>> {
     let (space, trials) = (study::space(tx, study)?, study::trials(tx, study)?);
     let all: Vec<&Trial> = trials.iter().collect();
     let inside: Vec<&Trial> = (trials.iter())
-        .filter(|trial| trial.values().is_some() && space.contains(&trial.params))
+        .filter(|trial| trial.values().is_some())
+        .filter(|trial| study::is_inside(&summary.strategy, &space, &trial.params))
         .collect();
     let mut plots = Vec::new();
     plots.extend(best_so_far(&all, &goals, &metric));

@@ -212,6 +212,13 @@ impl Space {
         self.check(point).is_ok()
     }
 
+    /// Says whether each of the parameters in `point` has one of its values; others may be missing.
+    pub fn holds(&self, point: &Map<String, Value>) -> bool {
+        point
+            .iter()
+            .all(|(name, value)| self.param(name).is_some_and(|param| param.domain.contains(value)))
+    }
+
     /// Refuses a point that [`Space::contains`] denies, and says why.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::id::{ExperimentId, StudyId};
 use crate::protocol::{self, Goal};
 use crate::search::history::PastState;
 use crate::search::space::Space;
-use crate::search::strategy::{RACING, WITH_EPOCHS};
+use crate::search::strategy::{EXTERNAL, RACING, WITH_EPOCHS};
 use crate::sql::named;
 use crate::store::{ReadTx, Row, named_params};
 
@@ -150,6 +150,12 @@ pub(super) fn setup(tx: &ReadTx<'_>, study: StudyId) -> Result<Setup> {
 /// [`Error::Invalid`] when it cannot be read; [`Error::Sqlite`].
 pub fn space(tx: &ReadTx<'_>, study: StudyId) -> Result<Space> {
     Ok(setup(tx, study)?.space)
+}
+
+/// Says whether a trial has a place in the space of a study with this strategy. Where another program proposes, its trials
+/// have what it chose to ask for, under conditions that the space does not know: each parameter counts by itself.
+pub fn is_inside(strategy: &str, space: &Space, params: &Map<String, Value>) -> bool {
+    if strategy == EXTERNAL { space.holds(params) } else { space.contains(params) }
 }
 
 /// How far a trial was asked to go.

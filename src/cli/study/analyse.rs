@@ -132,6 +132,7 @@ fn share(text: &str) -> std::result::Result<f64, String> {
 /// A study as read for an analysis.
 struct Read {
     name: String,
+    strategy: String,
     goals: Vec<(String, Goal)>,
     space: Space,
     trials: Vec<Trial>,
@@ -145,6 +146,7 @@ fn read(db: &Path, word: &str) -> Result<Read> {
         Ok(Read {
             goals: study::objectives(tx, summary.experiment)?,
             name: summary.name,
+            strategy: summary.strategy,
             space: study::space(tx, id)?,
             trials: study::trials(tx, id)?,
         })
@@ -167,7 +169,11 @@ impl Read {
 
     /// Those inside the space as it is now: the others have no place in it.
     fn inside(&self) -> Vec<&Trial> {
-        self.trials.iter().filter(|trial| self.space.contains(&trial.params)).collect()
+        self.trials.iter().filter(|trial| self.is_inside(trial)).collect()
+    }
+
+    fn is_inside(&self, trial: &Trial) -> bool {
+        study::is_inside(&self.strategy, &self.space, &trial.params)
     }
 }
 
@@ -176,7 +182,7 @@ pub(super) fn best(args: &Best, output: &Output, db: &Path) -> Result<()> {
     let best = analysis::ranking(&read.all(), &read.goals).first().copied();
     let best = best.ok_or_else(no_value)?;
     if output.json {
-        return output.json(&json_of_best(best, &read.space));
+        return output.json(&json_of_best(best, read.is_inside(best)));
     }
     let values: Vec<String> = read
         .goals
@@ -192,7 +198,7 @@ pub(super) fn best(args: &Best, output: &Output, db: &Path) -> Result<()> {
             format!(" after {}", display::count(epochs, "epoch"))
         }),
         display::params_short(&best.params),
-        where_it_is(best, &read.space)
+        where_it_is(read.is_inside(best))
     );
     output.line(&sanitize(&text))
 }

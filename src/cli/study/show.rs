@@ -11,7 +11,6 @@ use crate::cli::output::{Output, note, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
 use crate::id::{ExperimentId, StudyId};
-use crate::search::space::Space;
 use crate::store::ReadTx;
 use crate::study::{self, Difference, Replay, Stop, Summary};
 
@@ -121,7 +120,9 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
     })?;
     let all: Vec<&analysis::Trial> = trials.iter().collect();
     let best = analysis::ranking(&all, &objectives).first().copied();
-    let outside = trials.iter().filter(|trial| !space.contains(&trial.params)).count();
+    let is_inside =
+        |trial: &analysis::Trial| study::is_inside(&summary.strategy, &space, &trial.params);
+    let outside = trials.iter().filter(|trial| !is_inside(trial)).count();
     let count = |word: &str| trials.iter().filter(|trial| trial.word == word).count();
     if output.json {
         let mut value = json_of(&summary);
@@ -136,7 +137,7 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
         value["pruned"] = count("pruned").into();
         value["outside"] = outside.into();
         value["orphaned"] = json!(orphans.iter().map(|it| it.number).collect::<Vec<_>>());
-        value["best"] = best.map_or(Value::Null, |trial| json_of_best(trial, &space));
+        value["best"] = best.map_or(Value::Null, |trial| json_of_best(trial, is_inside(trial)));
         return output.json(&value);
     }
     let title = format!("study {} {}", summary.id, sanitize(&summary.name));
@@ -167,7 +168,7 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
             trial.number,
             values.join(", "),
             display::params_short(&trial.params),
-            where_it_is(trial, &space)
+            where_it_is(is_inside(trial))
         );
         line(if objectives.len() > 1 { "on front" } else { "best" }, &text)?;
     }
@@ -178,14 +179,14 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
 }
 
 /// Says so where a trial is outside the space as it is now.
-pub(super) fn where_it_is(trial: &analysis::Trial, space: &Space) -> &'static str {
-    if space.contains(&trial.params) { "" } else { " (outside the space as it is now)" }
+pub(super) fn where_it_is(is_inside: bool) -> &'static str {
+    if is_inside { "" } else { " (outside the space as it is now)" }
 }
 
 /// Returns a best trial as JSON.
-pub(super) fn json_of_best(trial: &analysis::Trial, space: &Space) -> Value {
+pub(super) fn json_of_best(trial: &analysis::Trial, is_inside: bool) -> Value {
     let mut value = json_of_trial(trial);
-    value["inside"] = space.contains(&trial.params).into();
+    value["inside"] = is_inside.into();
     value
 }
 
