@@ -274,9 +274,18 @@ fn a_paused_experiment_starts_nothing_until_it_is_resumed() {
     assert_eq!(lab.sql(DB, "SELECT state FROM jobs"), ["succeeded", "waiting", "waiting"]);
     assert_eq!(lab.sql(DB, "SELECT state FROM experiments"), ["paused"]);
     assert!(lab.mle(&["explain", "2", "--db", DB]).ok().contains("its experiment is paused"));
+    let whole = lab.mle(&["explain", "--experiment", "s", "--db", DB]).ok();
+    assert!(
+        !whole.contains("job 1:") && whole.contains("job 2:") && whole.contains("job 3:"),
+        "{whole}"
+    );
+    assert_eq!(whole.matches("its experiment is paused").count(), 2, "{whole}");
+    // Who names the experiment as a job is told how.
+    lab.mle(&["explain", "s", "--db", DB]).fails(2, "as in `-e s`");
     lab.mle(&["resume", "s", "--db", DB]).ok();
     assert!(lab.child(run).wait().unwrap().success());
     assert_eq!(std::fs::read_to_string(lab.path("done")).unwrap(), "1\n2\n3\n");
+    assert_eq!(lab.mle(&["explain", "-e", "s", "--db", DB]).ok(), "3 jobs succeeded\n");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use crate::cli::named;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, sanitize};
+use crate::display;
 use crate::error::{Error, Result};
 use crate::id::{ExperimentId, JobId};
 use crate::lifecycle;
@@ -71,14 +72,20 @@ pub struct ResumeArgs {
     experiment: String,
 }
 
-/// Say why a job is not running, or how it stands
+/// Say why jobs are not running, or how they stand
+///
+/// Of an experiment, those are explained that did not succeed, 20 at most.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  mle explain 17")]
+#[command(
+    after_help = "Examples:\n  mle explain 17\n  mle explain --experiment digits   # all its jobs that did not succeed"
+)]
 pub struct ExplainArgs {
-    /// The job
-    #[arg(value_name = "JOB")]
-    job: i64,
+    #[command(flatten)]
+    targets: Targets,
 }
+
+/// Jobs of an experiment that are explained at most.
+const EXPLAINED_MAX: usize = 20;
 
 /// Add jobs to the queue by hand
 #[derive(Debug, Clone, Args)]
@@ -285,25 +292,50 @@ fn change(
 /// # Errors
 /// [`Error::NotFound`].
 pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
+    const OF_EXPERIMENT: &str =
+        "SELECT id FROM job WHERE experiment_id = ?1 AND state <> 'succeeded' ORDER BY id LIMIT ?2";
+    const HOW_MANY: &str = "SELECT count(*) FILTER (WHERE state <> 'succeeded'), count(*) FROM job WHERE experiment_id = ?1";
     let store = crate::metric::open_to_read(db)?;
-    let reasons = store.read(|tx| lifecycle::explain(tx, JobId(args.job)))?;
+    let (explained, others, succeeded) = store.read(|tx| {
+        let (mut jobs, mut others, mut succeeded) = (args.targets.jobs.clone(), 0, 0);
+        if let Some(word) = &args.targets.experiment {
+            let id = named::find(tx, word)?;
+            jobs = tx.all(OF_EXPERIMENT, (id, EXPLAINED_MAX as i64), |row| row.get(0))?;
+            let (open, all): (i64, i64) =
+                tx.one(HOW_MANY, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            (others, succeeded) = (open.unsigned_abs() - jobs.len() as u64, all - open);
+        }
+        let explain = |job: i64| Ok((job, lifecycle::explain(tx, JobId(job))?));
+        Ok((jobs.into_iter().map(explain).collect::<Result<Vec<_>>>()?, others, succeeded))
+    })?;
     if output.json {
-        let rows: Vec<Vec<SqlValue>> = reasons
+        let rows: Vec<Vec<SqlValue>> = explained
             .into_iter()
-            .map(|reason| {
-                vec![reason.text.into(), reason.remedy.map_or(SqlValue::Null, SqlValue::from)]
+            .flat_map(|(job, reasons)| reasons.into_iter().map(move |reason| (job, reason)))
+            .map(|(job, reason)| {
+                let remedy = reason.remedy.map_or(SqlValue::Null, SqlValue::from);
+                vec![job.into(), reason.text.into(), remedy]
             })
             .collect();
-        return output.rows(&["reason".into(), "remedy".into()], &rows);
+        return output.rows(&["job".into(), "reason".into(), "remedy".into()], &rows);
     }
-    output.line(&format!("job {}:", args.job))?;
-    for reason in reasons {
-        output.line(&format!("  {}", super::output::sanitize(&reason.text)))?;
-        if let Some(remedy) = reason.remedy {
-            output.line(&format!("    → {remedy}"))?;
+    for (job, reasons) in &explained {
+        output.line(&format!("job {job}:"))?;
+        for reason in reasons {
+            output.line(&format!("  {}", sanitize(&reason.text)))?;
+            if let Some(remedy) = &reason.remedy {
+                output.line(&format!("    → {remedy}"))?;
+            }
         }
     }
-    Ok(())
+    match (explained.len(), succeeded) {
+        (0, 0) => output.line("it has no jobs"),
+        (0, n) => output.line(&format!("{} succeeded", display::count(n.unsigned_abs(), "job"))),
+        _ if others > 0 => {
+            output.line(&format!("{} more did not succeed", display::count(others, "job")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Runs `mle queue`.
