@@ -29,6 +29,11 @@ FROM study s JOIN experiment e ON e.id = s.experiment_id WHERE s.id = :study
 -- name: base_of_study
 SELECT base, targets FROM study WHERE id = :study
 
+-- name: count_given
+-- Trials that came with their value, so that no run has it.
+SELECT count(*) FROM trial t WHERE t.study_id = :study AND t.source = 'added' AND t.state = 'complete'
+  AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id)
+
 -- name: list_studies
 SELECT s.id, s.uid, s.experiment_id, e.name, s.state, s.strategy, s.trial_max, s.seed,
        (SELECT count(*) FROM trial t WHERE t.study_id = s.id) AS trials,

@@ -190,6 +190,14 @@ fn a_search_with_jobs_starts_from_another_study_and_from_points_of_its_spec() {
     let first = "SELECT value FROM runs WHERE experiment = 'second' ORDER BY id LIMIT 2";
     assert_eq!(lab.sql("s.db", first), ["0.44999999999999996", "0.19999999999999996"]);
     lab.mle(&["study", "replay", "second", "--db", "s.db"]).ok();
+    // What it did not propose says where it is from; the leaderboard, which has runs alone, says that there are others.
+    let top = lab.mle(&["study", "top", "second", "--top", "12"]).ok();
+    assert_eq!(top.matches(" of first ").count(), 6, "{top}");
+    assert_eq!(top.matches(" spec ").count(), 2, "{top}");
+    let board = lab.mle(&["leaderboard", "second"]).err;
+    assert!(board.contains("6 trials that came with a value have no run"), "{board}");
+    assert!(!lab.mle(&["leaderboard", "first"]).err.contains("no run"));
+    assert!(!lab.mle(&["study", "top", "first"]).ok().contains("from"));
     // What does not fit is said before anything runs.
     spec("third", "  points: [{x: 3}]\n");
     run(&[]).fails(2, "search.points[0]: parameter x 3 is not in 0 to 1");

@@ -41,26 +41,28 @@ const WHY_MIN: usize = 16;
 /// [`crate::Error::NotFound`]; those of the store.
 pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let (metric, others, summary, is_study, pruned, (places, failed)) = store.read(|tx| {
-        let id = find_or_latest(tx, args.experiment.as_deref())?;
-        let summary = protocol::show(tx, id)?.summary;
-        let mut objectives = protocol::objectives(tx, id)?.into_iter();
-        let objective = objectives.next();
-        let top = i64::from(args.top);
-        let board = match &objective {
-            Some(objective) if summary.kind == Kind::Command => {
-                let (mut places, mut failed) = report::commands(tx, &summary.name, objective)?;
-                places.truncate(args.top as usize);
-                failed.truncate(args.top as usize);
-                (places, failed)
-            }
-            _ => (report::leaderboard(tx, id, top)?, report::failed_configs(tx, id, top)?),
-        };
-        let others: Vec<String> = objectives.map(|it| it.metric).collect();
-        let is_study = study::of_experiment(tx, id)?.is_some();
-        let pruned = report::count_pruned(tx, id)?;
-        Ok((objective.map(|it| it.metric), others, summary, is_study, pruned, board))
-    })?;
+    let (metric, others, summary, is_study, (pruned, given), (places, failed)) =
+        store.read(|tx| {
+            let id = find_or_latest(tx, args.experiment.as_deref())?;
+            let summary = protocol::show(tx, id)?.summary;
+            let mut objectives = protocol::objectives(tx, id)?.into_iter();
+            let objective = objectives.next();
+            let top = i64::from(args.top);
+            let board = match &objective {
+                Some(objective) if summary.kind == Kind::Command => {
+                    let (mut places, mut failed) = report::commands(tx, &summary.name, objective)?;
+                    places.truncate(args.top as usize);
+                    failed.truncate(args.top as usize);
+                    (places, failed)
+                }
+                _ => (report::leaderboard(tx, id, top)?, report::failed_configs(tx, id, top)?),
+            };
+            let others: Vec<String> = objectives.map(|it| it.metric).collect();
+            let study = study::of_experiment(tx, id)?;
+            let given = study.map_or(Ok(0), |study| study::count_given(tx, study))?;
+            let without = (report::count_pruned(tx, id)?, given);
+            Ok((objective.map(|it| it.metric), others, summary, study.is_some(), without, board))
+        })?;
     let kind = summary.kind;
     if output.json {
         let rows: Vec<_> =
@@ -79,6 +81,15 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
         let has =
             if pruned == 1 { "was pruned early: it has" } else { "were pruned early: they have" };
         output::note(&format!("{} {has} no place here", count(pruned, "run")));
+    }
+    if given > 0 && kind == Kind::Search {
+        let (has, own) = (if given == 1 { "has" } else { "have" }, super::own_name());
+        let (id, db) = (summary.id, super::quote(&db.display().to_string()));
+        let given = count(given, "trial");
+        let text = format!(
+            "{given} that came with a value {has} no run: `{own} study top {id} --db {db}` ranks all"
+        );
+        output::note(&output::sanitize(&text));
     }
     if let (Some(metric), false, Kind::Search) = (&metric, others.is_empty(), kind) {
         let text = format!(

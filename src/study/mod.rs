@@ -22,7 +22,9 @@ pub use held::{Orphan, hold, leave, note_error, orphans, take_over};
 pub(crate) use log::number;
 pub use memory::{Memory, Nothing, Search, Wanted};
 pub use new::{NewStudy, new};
-pub use read::{Legs, Summary, is_inside, legs, list, objectives, space, summary, trials};
+pub use read::{
+    Legs, Summary, count_given, is_inside, legs, list, objectives, space, summary, trials,
+};
 pub use replay::{Difference, Replay, Stop, replay};
 
 pub use crate::search::serve::asked_for;

@@ -17,6 +17,7 @@ use super::log::numbers;
 
 const LIST_STUDIES: &str = named(TEXT, "list_studies");
 const SUMMARY_OF_STUDY: &str = named(TEXT, "summary_of_study");
+const COUNT_GIVEN: &str = named(TEXT, "count_given");
 const SETUP_OF_STUDY: &str = named(TEXT, "setup_of_study");
 const LEGS_OF_TRIAL: &str = named(TEXT, "legs_of_trial");
 const TRIALS_OF_STUDY: &str = named(TEXT, "trials_of_study");
@@ -56,6 +57,14 @@ pub struct Summary {
 /// [`Error::Sqlite`].
 pub fn list(tx: &ReadTx<'_>) -> Result<Vec<Summary>> {
     tx.all(LIST_STUDIES, [], row_of)
+}
+
+/// Returns how many trials of a study came with their value, so that no run has it.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn count_given(tx: &ReadTx<'_>, study: StudyId) -> Result<u64> {
+    tx.one(COUNT_GIVEN, [study], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
 }
 
 /// Returns one study.

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::show::{json_of_best, json_of_trial, where_it_is};
+use super::show::{json_of_best, json_of_trial, origin, where_it_is};
 use crate::analysis::{self, Comparison, Contender, Trial};
 use crate::cli::named;
 use crate::cli::output::{Output, note, sanitize};
@@ -14,7 +14,7 @@ use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
 use crate::protocol::Goal;
 use crate::search::space::Space;
-use crate::study;
+use crate::study::{self, Summary};
 
 /// Show the best trial; with several objectives one of the front
 #[derive(Debug, Clone, Args)]
@@ -136,6 +136,8 @@ struct Read {
     goals: Vec<(String, Goal)>,
     space: Space,
     trials: Vec<Trial>,
+    /// All studies of the file, where some trials may come from.
+    studies: Vec<Summary>,
 }
 
 fn read(db: &Path, word: &str) -> Result<Read> {
@@ -143,12 +145,15 @@ fn read(db: &Path, word: &str) -> Result<Read> {
     store.read(|tx| {
         let id = named::find_study(tx, word)?;
         let summary = study::summary(tx, id)?;
+        let trials = study::trials(tx, id)?;
+        let has_others = trials.iter().any(|trial| !trial.asked);
         Ok(Read {
             goals: study::objectives(tx, summary.experiment)?,
             name: summary.name,
             strategy: summary.strategy,
             space: study::space(tx, id)?,
-            trials: study::trials(tx, id)?,
+            trials,
+            studies: if has_others { study::list(tx)? } else { Vec::new() },
         })
     })
 }
@@ -225,14 +230,24 @@ fn print_trials(read: &Read, trials: &[&Trial], output: &Output) -> Result<()> {
     if has_epochs {
         names.push("epochs");
     }
+    let origins: Vec<Option<String>> =
+        trials.iter().map(|trial| origin(trial, &read.studies)).collect();
+    let has_origin = origins.iter().any(Option::is_some);
+    if has_origin {
+        names.push("from");
+    }
     names.push("params");
     let rows: Vec<Vec<String>> = trials
         .iter()
-        .map(|trial| {
+        .zip(origins)
+        .map(|(trial, origin)| {
             let mut row = vec![trial.number.to_string()];
             row.extend(trial.standing().unwrap_or_default().iter().map(|value| number(*value)));
             if has_epochs {
                 row.push(epochs(trial).map_or_else(String::new, |epochs| epochs.to_string()));
+            }
+            if has_origin {
+                row.push(origin.unwrap_or_default());
             }
             row.push(display::shorten(&display::params_short(&trial.params), 500).into_owned());
             row

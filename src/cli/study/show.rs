@@ -183,6 +183,26 @@ pub(super) fn where_it_is(is_inside: bool) -> &'static str {
     if is_inside { "" } else { " (outside the space as it is now)" }
 }
 
+/// Says where a trial comes from that the strategy did not propose: `spec`, `hand`, `optuna 3 of digits`, or of another
+/// study of the file, `3 of lr`.
+pub(super) fn origin(trial: &analysis::Trial, studies: &[Summary]) -> Option<String> {
+    if trial.asked {
+        return None;
+    }
+    let extra = &trial.extra;
+    let source = extra["source"].as_str();
+    let Some(study) = extra["study"].as_str() else {
+        return Some(source.unwrap_or("added").to_owned());
+    };
+    let name = match studies.iter().find(|it| source.is_none() && it.uid == study) {
+        Some(it) => &it.name,
+        None => study,
+    };
+    let number = extra["number"].as_u64().map_or_else(String::new, |number| format!("{number} "));
+    let source = source.map_or_else(String::new, |source| format!("{source} "));
+    Some(format!("{source}{number}of {name}"))
+}
+
 /// Returns a best trial as JSON.
 pub(super) fn json_of_best(trial: &analysis::Trial, is_inside: bool) -> Value {
     let mut value = json_of_trial(trial);
@@ -217,6 +237,7 @@ pub(super) fn json_of_trial(trial: &analysis::Trial) -> Value {
         .map(|values| values.iter().map(|value| json_number(*value)).collect::<Vec<_>>());
     let mut value = json!({
         "number": trial.number, "state": trial.word, "params": trial.params, "values": values,
+        "source": if trial.asked { "asked" } else { "added" },
     });
     if !trial.curve.is_empty() {
         value["curve"] = trial.curve.iter().map(|value| json_number(*value)).collect();
