@@ -105,6 +105,11 @@ SELECT EXISTS (
                       AND NOT EXISTS (SELECT 1 FROM run r WHERE r.trial_id = t.id
                                       AND r.state IN ('waiting', 'running')))))
 
+-- name: why_pruned
+-- A rule that ends trials cancelled the job.
+SELECT coalesce(r.error, 'pruned') FROM job j JOIN run r ON r.id = j.run_id
+WHERE j.id = ?1 AND j.state = 'cancelled' AND r.state = 'pruned'
+
 -- name: run_of_success
 -- The run of a job that succeeded.
 SELECT r.id, r.state, r.error FROM job j JOIN run r ON r.id = j.run_id WHERE j.id = :job AND j.state = 'succeeded'

@@ -29,6 +29,13 @@ FROM study s JOIN experiment e ON e.id = s.experiment_id WHERE s.id = :study
 -- name: base_of_study
 SELECT base, targets FROM study WHERE id = :study
 
+-- name: asked_epochs
+SELECT coalesce(sum(epochs - coalesce(json_extract(extra, '$.from.epochs'), 0)), 0)
+FROM trial WHERE study_id = :study AND source = 'asked'
+
+-- name: any_at_work
+SELECT EXISTS (SELECT 1 FROM trial WHERE study_id = :study AND ended_at_ms IS NULL)
+
 -- name: count_given
 -- Trials that came with their value, so that no run has it.
 SELECT count(*) FROM trial t WHERE t.study_id = :study AND t.source = 'added' AND t.state = 'complete'

@@ -35,6 +35,28 @@ fn a_paused_experiment_is_not_begun_again_unasked() {
 }
 
 #[test]
+fn of_two_that_begin_at_once_one_does() {
+    let lab = Lab::new();
+    lab.write("s.yaml", "name: one\ncommand: sh -c 'sleep 0.2' {x}\nconfigs: [{x: 1}, {x: 2}]\n");
+    for round in 1..=4 {
+        let both: Vec<_> = (0..2)
+            .map(|_| {
+                lab.command("mle", &["run", "s.yaml"])
+                    .stdout(std::process::Stdio::null())
+                    .stderr(std::process::Stdio::null())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let mut codes: Vec<Option<i32>> =
+            both.into_iter().map(|mut one| one.wait().unwrap().code()).collect();
+        codes.sort();
+        assert_eq!(codes, [Some(0), Some(2)]);
+        assert_eq!(lab.sql("one.db", "SELECT count(*) FROM experiments"), [round.to_string()]);
+    }
+}
+
+#[test]
 fn jobs_that_no_machine_has_room_for_are_told_at_once() {
     let lab = Lab::new();
     lab.write("s.yaml", "command: 'true'\nresources: {gpus: 1000}\n");

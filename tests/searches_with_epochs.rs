@@ -251,6 +251,31 @@ fn a_killed_run_goes_on_with_its_promotions() {
 
 /// Who tries a point by hand may have it promoted: jobs do the rest of it then.
 #[test]
+fn a_search_waits_for_the_trial_that_somebody_asked_for() {
+    let mut lab = Lab::new();
+    lab.write("train.py", TRAIN);
+    lab.set("PACE", "0.1");
+    lab.write("toy.yaml", spec("  strategy: halving\n  configs: 4\n  epochs: 4\n"));
+    let run = lab.start("mle", &["run", "toy.yaml"]);
+    lab.wait_for("toy.db", "SELECT count(*) > 0 FROM trials", "1");
+    let asked = lab.mle(&["ask", "toy", "--db", "toy.db", "--json"]).ok();
+    let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    let number = asked["trials"][0]["number"].to_string();
+    // The others are done, and the one that was taken by hand is missing: it is not over.
+    lab.wait_for("toy.db", "SELECT count(*) FROM trials WHERE ended_at IS NULL", "1");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(lab.sql("toy.db", "SELECT state FROM experiments"), ["running"]);
+    lab.mle(&["tell", "toy", &number, "--db", "toy.db", "--curve", "5"]).ok();
+    assert!(lab.child(run).wait().unwrap().success());
+    assert_eq!(lab.sql("toy.db", "SELECT state FROM experiments"), ["complete"]);
+    // Four, the better two of them, and the best in full.
+    let reached =
+        "SELECT group_concat(epochs, ',') FROM (SELECT epochs FROM trials ORDER BY epochs DESC)";
+    assert_eq!(lab.sql("toy.db", reached), ["4,2,1,1"]);
+    replay_is_identical(&lab, 7);
+}
+
+#[test]
 fn a_trial_told_by_hand_goes_on_with_jobs() {
     let mut lab = Lab::new();
     let held =
@@ -332,6 +357,18 @@ fn two_were_pruned_and_one_is_complete(lab: &Lab) {
         "{why:?}"
     );
     assert_eq!(lab.sql("toy.db", "SELECT state FROM experiments"), ["complete"]);
+    let explained = lab.mle(&["explain", "-e", "toy", "--db", "toy.db"]).ok();
+    assert_eq!(
+        explained.matches("its search ended it early: pruned: 5.0").count(),
+        2,
+        "{explained}"
+    );
+    assert!(!explained.contains("retry"), "{explained}");
+    // Who wants all cancelled jobs again does not mean those, and who names one is told why not.
+    lab.mle(&["retry", "-e", "toy", "--db", "toy.db"]).ok();
+    lab.mle(&["retry", "1", "--db", "toy.db"]).fails(2, "was ended by its search: pruned: 5.0");
+    assert_eq!(lab.sql("toy.db", "SELECT state FROM experiments"), ["complete"]);
+    assert_eq!(lab.sql("toy.db", "SELECT count(*) FROM runs WHERE state = 'pruned'"), ["2"]);
     let best = lab.mle(&["study", "best", "toy", "--db", "toy.db", "--json"]).ok();
     assert!(best.contains("0.5") && !best.contains("5.0"), "{best}");
 }
@@ -511,6 +548,8 @@ fn a_spec_with_epochs_is_checked_before_anything_runs() {
     refused("  strategy: asha\n  epochs: 9\n", "the key `trials` is missing");
     refused("  strategy: asha\n  epochs: 9\n  trials: 3\n  etta: 2\n", "eta");
     refused("  strategy: asha\n  epochs: 9\n  trials: 3\n  eta: 1\n", "eta");
+    refused("  strategy: asha\n  epochs: 9\n  trials: 3\n  model: external\n", "proposes nothing");
+    refused("  strategy: pbt\n  epochs: 9\n  population: 100000000\n", "more than 100000");
     refused("  strategy: tpe\n  trials: 3\n  eta: 2\n", "eta");
     refused("  strategy: tpe\n  trials: 3\n  epochs: 3\n  stop: medain\n", "median");
     refused("  strategy: tpe\n  trials: 3\n  stop: {name: median, start: 2}\n", "startup");
@@ -520,6 +559,21 @@ fn a_spec_with_epochs_is_checked_before_anything_runs() {
     let text = spec("  strategy: asha\n  epochs: 9\n  trials: 3\n");
     lab.write("bad.yaml", text.replace("metric: loss\n", ""));
     lab.mle(&["run", "bad.yaml", "--dry-run"]).fails(2, "metric");
+    // What a plan says it would do is all that decides it.
+    let both = spec("  strategy: tpe\n  trials: 3\n  constraints: lr < 0.9\n  stop: {name: median, startup: 2}\n")
+        .replace("metric: loss", "metric: [loss, size]").replace("{epochs}", "3");
+    lab.write("both.yaml", both);
+    let said = lab.mle(&["run", "both.yaml", "--dry-run"]);
+    assert!(said.err.contains("`stop` ends trials by `loss` alone"), "{}", said.err);
+    let said = said.ok();
+    for line in [
+        "constraint: lr < 0.9",
+        "stop: name=median startup=2",
+        "metric: loss (min)",
+        "metric: size (min)",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
     lab.write("good.yaml", text.replace("{epochs}", "3"));
     let said = lab.mle(&["run", "good.yaml", "--dry-run"]);
     assert!(

@@ -171,7 +171,7 @@ fn a_space_is_edited_on_the_way() {
             (json_extract(params, '$.lr') NOT BETWEEN 0.01 AND 0.5 OR json_extract(params, '$.layers') NOT BETWEEN 2 AND 4
              OR json_extract(params, '$.lr') * json_extract(params, '$.layers') >= 1.5)");
         assert_eq!(lab.sql("s.db", &bad), ["0"], "{strategy}");
-        lab.mle(&["study", "space", strategy, "--set", SPACE]).ok();
+        lab.mle(&["study", "space", strategy, "--set", SPACE, "--no-constraints"]).ok();
         run(&lab, strategy, 2);
         for how in [
             ["study", "replay", strategy, "--json"].as_slice(),
@@ -184,6 +184,15 @@ fn a_space_is_edited_on_the_way() {
     let wide = r#"{"lr": {"type": "real", "low": 5, "high": 2}}"#;
     lab.mle(&["study", "space", "tpe", "--set", wide])
         .fails(2, "parameter lr: low 5 is above high 2");
+    // Constraints stay as long as nobody says otherwise.
+    lab.mle(&["study", "space", "sobol", "--set", SPACE, "--constraint", "lr < 0.5"]).ok();
+    lab.mle(&["study", "space", "sobol", "--set", SPACE]).ok();
+    assert_eq!(json_of(&lab, &["study", "space", "sobol"])["constraints"], json!(["lr < 0.5"]));
+    let less = r#"{"layers": {"type": "integer", "low": 1, "high": 6}}"#;
+    lab.mle(&["study", "space", "sobol", "--set", less]).fails(2, "--no-constraints drops them");
+    let dropped = lab.mle(&["study", "space", "sobol", "--set", less, "--no-constraints"]);
+    assert!(dropped.err.contains("no parameter any more: lr, act"), "{}", dropped.err);
+    lab.mle(&["study", "new", "sobol", "--space", SPACE]).fails(2, "has the name sobol already");
     lab.mle(&["study", "space", "sobol", "--set", SPACE, "--constraint", "depth < 3"])
         .fails(2, "depth");
     let shown = lab.mle(&["study", "space", "tpe"]).ok();
@@ -217,6 +226,9 @@ fn points_are_added_and_studies_start_warm() {
     assert_eq!(warm["numbers"].as_array().unwrap().len(), 10);
     assert_eq!(json_of(&lab, &["study", "warm-start", "new", "old"])["numbers"], json!([]));
     lab.mle(&["study", "warm-start", "new", "new"]).fails(2, "cannot start from itself");
+    // What a study has from this one is no news.
+    let back = json_of(&lab, &["study", "warm-start", "old", "new"]);
+    assert_eq!(back["numbers"].as_array().unwrap().len(), 3, "{back}");
     // What is to be tried comes first; the budget counts what is asked for.
     let trials = ask(&lab, "new", "3");
     assert_eq!((&trials[0]["number"], &trials[0]["params"]["layers"]), (&json!(1), &json!(6)));
@@ -228,6 +240,35 @@ fn points_are_added_and_studies_start_warm() {
     assert_eq!(lab.sql("s.db", "SELECT state FROM studies WHERE experiment = 'new'"), ["closed"]);
     let replay = json_of(&lab, &["study", "replay", "new"]);
     assert_eq!((&replay["proposals"], &replay["added"]), (&json!(6), &json!(14)));
+}
+
+#[test]
+fn a_budget_of_epochs_ends_a_study_by_hand() {
+    let lab = Lab::new();
+    for strategy in ["halving", "hyperband", "asha", "bohb", "dehb", "freeze_thaw", "pbt"] {
+        new(&lab, strategy, &["--strategy", strategy, "--epochs", "9", "--epoch-budget", "30"]);
+        loop {
+            let answer = json_of(&lab, &["ask", strategy, "-n", "3"]);
+            let trials = answer["trials"].as_array().unwrap().clone();
+            for trial in &trials {
+                let epochs = trial["epochs"].as_u64().unwrap() as usize;
+                let curve = vec!["0.5"; epochs].join(",");
+                lab.mle(&["tell", strategy, &trial["number"].to_string(), "--curve", &curve]).ok();
+            }
+            if answer["exhausted"] == true {
+                break;
+            }
+            assert!(!trials.is_empty(), "{strategy}: {answer}");
+        }
+        let trained = format!(
+            "SELECT sum(epochs - coalesce(json_extract(extra, '$.from.epochs'), 0)) BETWEEN 30 AND 38 FROM trials WHERE experiment = '{strategy}'"
+        );
+        assert_eq!(lab.sql("s.db", &trained), ["1"], "{strategy}");
+        let state = format!("SELECT state FROM studies WHERE experiment = '{strategy}'");
+        assert_eq!(lab.sql("s.db", &state), ["closed"], "{strategy}");
+    }
+    let long = "x".repeat(201);
+    lab.mle(&["study", "new", &long, "--space", SPACE, "--db", "s.db"]).fails(2, "more than 200");
 }
 
 #[test]
@@ -438,7 +479,7 @@ fn why_nothing_is_proposed_is_said() {
     for strategy in ["grid", "coordinate"] {
         let more = ["--strategy", strategy, "--constraint", "x > 2"];
         lab.mle(&[&["study", "new", strategy, "--space", axis], &more[..]].concat()).ok();
-        let said = lab.mle(&["ask", strategy]).fails(2, "constraints: none of the");
+        let said = lab.mle(&["ask", strategy]).fails(2, "constraints: met by none of the");
         assert!(said.contains("hint: loosen the constraints"), "{said}");
         lab.mle(&["study", "space", strategy, "--set", axis, "--constraint", "x > 0.6"]).ok();
         assert_eq!(ask(&lab, strategy, "9").len(), 2);

@@ -454,5 +454,5 @@ class Replay:
     def __repr__(self) -> str:
         if self.different is not None:
             return f"trial {self.different} cannot be derived again; {self.identical} proposals before it are identical"
-        added = f" ({self.added} trials were added by hand)" if self.added else ""
+        added = f" ({self.added} {'trial was' if self.added == 1 else 'trials were'} added, not proposed)" if self.added else ""
         return f"identical: {self.identical} proposals{added}"

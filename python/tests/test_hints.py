@@ -131,7 +131,7 @@ def test_a_replay_says_what_it_found():
     study.optimize(parabola)
     found = study.replay()
     assert (found.identical, found.added, found.different) == (3, 1, None)
-    assert repr(found) == "identical: 3 proposals (1 trials were added by hand)"
+    assert repr(found) == "identical: 3 proposals (1 trial was added, not proposed)"
 
 
 @pytest.mark.parametrize("ask", [

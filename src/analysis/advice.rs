@@ -1,8 +1,10 @@
 //! Whether it is worth to go on: a simple extrapolation of how the best value came about.
 //!
 //! Searches improve less the longer they go on: each doubling of the trials brings about as much as the one before, or
-//! less. Of the last two doublings we see how much each improved the best value (`last`, `before`), and expect of the next
-//! one `last · min(1, last / before)`; of `more` trials after `n` the share `log2((n + more) / n)` of that. The chance of
+//! less. Of the last two doublings we see how much each improved the best value (`last`, `before`), and expect each of the
+//! next to bring `r = min(1, last / before)` of the one before it (a half where that one brought nothing): of `more` trials
+//! after `n`, with `d = log2((n + more) / n)`, `last · r · (1 - r^d) / (1 - r)`, and not more than the distance between the
+//! best and the median, beyond which an extrapolation says nothing. The chance of
 //! any improvement takes improvements as rare events: with `k` of them in the last doubling, `1 - exp(-(k + 1/2) ·
 //! log2((n + more) / n))`. Neither knows the strategy or the space, and a search that has just found a new valley does
 //! better.
@@ -49,8 +51,13 @@ pub fn advice(steps: &[Step], goal: Goal, more: u64) -> Option<Advice> {
     let (half, quarter) = (n / 2, n / 4);
     let last = (after(half) - best).abs();
     let before = (after(quarter) - after(half)).abs();
-    let falls = if before > 0.0 { (last / before).min(1.0) } else { 1.0 };
+    let falls = if before > 0.0 { (last / before).min(1.0) } else { 0.5 };
     let doublings = ((n as f64 + more as f64) / n as f64).log2();
+    // A geometric series, also of a part of a doubling.
+    let times = match falls {
+        1.0 => doublings,
+        falls => falls * (1.0 - falls.powf(doublings)) / (1.0 - falls),
+    };
     let improved = |pair: &[Step]| match (pair[0].best, pair[1].best) {
         (Some(was), Some(is)) => better(goal, is, was),
         _ => false,
@@ -60,7 +67,8 @@ pub fn advice(steps: &[Step], goal: Goal, more: u64) -> Option<Advice> {
         steps.iter().filter_map(|step| step.value).filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     let median = crate::aggregate::quantile(values.len(), 0.5, |i| values[i]);
-    let (range, expected) = ((median - best).abs(), last * falls * doublings);
+    let range = (median - best).abs();
+    let expected = (last * times).min(range);
     let chance = 1.0 - (-(count as f64 + 0.5) * doublings).exp();
     let is_small = expected < 0.01 * range;
     Some(Advice {

@@ -178,6 +178,18 @@ fn each_job(
                 tx.all(&sql, [id], |row| row.get(0))?
             }
         };
+        let jobs: Vec<i64> = match targets.experiment {
+            // What a search ended early stays so, unless it is asked for by its number: that says why.
+            Some(_) => {
+                let is_open = |job: &i64| Ok(lifecycle::why_pruned(tx, JobId(*job))?.is_none());
+                jobs.into_iter().filter_map(|job| match is_open(&job) {
+                    Ok(true) => Some(Ok(job)),
+                    Ok(false) => None,
+                    Err(error) => Some(Err(error)),
+                }).collect::<Result<_>>()?
+            }
+            None => jobs,
+        };
         jobs.iter().try_for_each(|job| body(tx, JobId(*job)))?;
         Ok(jobs)
     })

@@ -70,7 +70,7 @@ fn epochs(series: &Series, leg: &Leg) -> Vec<(u64, f64)> {
     let most = i64::try_from(leg.epochs.unwrap_or(0)).unwrap_or(i64::MAX);
     let before = i64::try_from(leg.before).unwrap_or(i64::MAX);
     // Whoever counts from 0 goes on with the number of epochs there were.
-    let first = series.steps.first().copied().unwrap_or(0);
+    let first = series.steps.iter().min().copied().unwrap_or(0);
     let fit = |shift: i64| series.steps.iter().all(|step| (1..=most).contains(&(step + shift)));
     // One that began anew and counts from 1 goes beyond what it was to reach when it is taken for one of those.
     let from_0 = first == 0 || first == before && (fit(1) || !fit(0));
@@ -111,6 +111,8 @@ mod tests {
         assert_eq!(found(&[1, 2, 3], 1, Some(3)), [1, 2, 3], "it began anew");
         assert_eq!(found(&[1, 2], 1, Some(3)), [2, 3]);
         assert_eq!(found(&[5, 10], 0, Some(10)), [5, 10], "every fifth");
+        assert_eq!(found(&[1, 0, 2], 0, Some(3)), [2, 1, 3], "in another order");
+        assert_eq!(found(&[2, 1, 3], 0, Some(3)), [2, 1, 3], "in another order");
     }
 
     #[test]

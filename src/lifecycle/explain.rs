@@ -19,7 +19,12 @@ const LAST_STDERR: &str = named(TEXT, "last_stderr");
 /// # Errors
 /// [`crate::Error::NotFound`].
 pub fn explain(tx: &ReadTx<'_>, job: JobId) -> Result<Vec<Reason>> {
-    let mut reasons = queue::explain(tx, job)?;
+    let mut reasons = match super::why_pruned(tx, job)? {
+        Some(why) => {
+            vec![Reason { text: format!("its search ended it early: {why}"), remedy: None }]
+        }
+        None => queue::explain(tx, job)?,
+    };
     let run: Option<(RunId, RunState, Option<String>)> =
         tx.maybe(RUN_OF_SUCCESS, named_params! { ":job": job }, |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))

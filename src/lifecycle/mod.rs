@@ -30,6 +30,7 @@ const TEXT: &str = include_str!("../../sql/lifecycle.sql");
 const RUN_INPUTS: &str = named(TEXT, "run_inputs");
 const REOPEN_TRIAL: &str = named(TEXT, "reopen_trial");
 const SPARE_RUN: &str = named(TEXT, "spare_run");
+const WHY_PRUNED: &str = named(TEXT, "why_pruned");
 const LEG_OF_RUN: &str = named(TEXT, "leg_of_run");
 const REOPEN_STUDY: &str = named(TEXT, "reopen_study");
 const REOPEN_EXPERIMENT: &str = named(TEXT, "reopen_experiment");
@@ -375,11 +376,23 @@ pub fn release(tx: &WriteTx<'_>, job: JobId, attempt: i64, who: &str) -> Result<
     }
 }
 
+/// Returns why the search that a job is of ended it early, where that is so.
+///
+/// # Errors
+/// [`crate::Error::Sqlite`].
+pub fn why_pruned(tx: &ReadTx<'_>, job: JobId) -> Result<Option<String>> {
+    tx.maybe(WHY_PRUNED, [job], |row| row.get(0))
+}
+
 /// Queues an ended job again, with what was cancelled with it, and reopens what ended with them.
 ///
 /// # Errors
-/// [`crate::Error::NotFound`]; [`crate::Error::Conflict`].
+/// [`crate::Error::NotFound`]; [`crate::Error::Conflict`], also for one that its search pruned.
 pub fn retry(tx: &WriteTx<'_>, job: JobId, who: &str) -> Result<()> {
+    if let Some(why) = why_pruned(tx, job)? {
+        let why = format!("was ended by its search: {why}");
+        return Err(Error::Conflict { what: "job", id: job.to_string(), why });
+    }
     for (job, run) in queue::retry(tx, job, who)? {
         if let Some(run) = run {
             protocol::reopen_run(tx, run, who)?;

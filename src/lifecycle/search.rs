@@ -295,7 +295,8 @@ fn ask(tx: &WriteTx<'_>, memory: &mut Memory, study: &Study, who: &str) -> Resul
         }
         let wanted = match search.ask()? {
             Ok(wanted) => wanted,
-            Err(Nothing::Wait) if pending > 0 => break,
+            // Who asked by hand may still tell.
+            Err(Nothing::Wait) if pending > 0 || study::is_any_at_work(tx, study.id)? => break,
             Err(_) => {
                 set_state(if pending == 0 { "closed" } else { "exhausted" })?;
                 asked += 1;

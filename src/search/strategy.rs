@@ -236,7 +236,7 @@ pub fn strategy(name: &str, setup: &Setup) -> Result<Box<dyn Strategy + Send>> {
 
 /// Says that the constraints leave nothing of the points that were looked at.
 pub(crate) fn all_broken(points: &str) -> Error {
-    Error::invalid("constraints", format!("none of {points} met them all"))
+    Error::invalid("constraints", format!("met by none of {points}"))
         .with_hint("loosen the constraints, or change the space to where they hold")
 }
 

@@ -149,12 +149,13 @@ pub fn check(block: &Block, plan: &mut Plan) -> Result<()> {
                 name == used || name.strip_prefix(used).is_some_and(|rest| rest.starts_with('/'))
             };
             let unused = space.keys().filter(|name| !names.iter().any(|used| inside(name, used)));
-            let warn = |name| {
-                format!(
-                    "the parameter `{name}` is searched, but the command reads neither {{{name}}} nor {{config}}"
-                )
-            };
-            plan.warnings.extend(unused.map(warn));
+            let unused: Vec<String> = unused.map(|name| format!("{{{name}}}")).collect();
+            if !unused.is_empty() {
+                plan.warnings.push(format!(
+                    "the command has neither {} nor {{config}}: it must read MLE_PARAMS to know what is searched",
+                    unused.join(", ")
+                ));
+            }
         }
     }
     Ok(())

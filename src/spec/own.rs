@@ -126,6 +126,15 @@ fn runs(top: &Block, plan: &mut Plan, files: &dyn Files) -> Result<()> {
             return Err(error.with_hint("name what the script reports, such as `metric: loss`"));
         }
         check_search(&block, "settings", &search, plan.objectives.len())?;
+        if let [first, _, ..] = plan.objectives.as_slice()
+            && (search.decides_epochs() || search.stop.is_some())
+        {
+            let who = if search.decides_epochs() { &search.strategy } else { "stop" };
+            plan.warnings.push(format!(
+                "`{who}` ends trials by `{}` alone: what is good in another objective may be ended too",
+                first.metric
+            ));
+        }
         configs::check_targets(&block, &base, &search.targets)?;
         plan.search = Some(search);
         if plan.objectives.is_empty() {

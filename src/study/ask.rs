@@ -22,6 +22,7 @@ const HAND_OUT: &str = named(TEXT, "hand_out_trial");
 const TRIAL_TO_TELL: &str = named(TEXT, "trial_to_tell");
 const TRIAL_BY_NUMBER: &str = named(TEXT, "trial_by_number");
 const CURVE_OF_TRIAL: &str = named(TEXT, "curve_of_trial");
+const ASKED_EPOCHS: &str = named(TEXT, "asked_epochs");
 const SET_STATE: &str = named(TEXT, "set_study_state");
 const CLOSE_WHEN_DONE: &str = named(TEXT, "close_when_done");
 
@@ -87,6 +88,12 @@ pub fn ask(
     }
     let search = memory.search_before(tx, study, now.next)?;
     for _ in answer.trials.len() as u64..n {
+        if let Some(budget) = search.epoch_budget()
+            && asked_epochs(tx, study)? >= budget
+        {
+            answer.nothing = Some(Nothing::Exhausted);
+            break;
+        }
         match search.ask()? {
             Ok(wanted) => {
                 write_trial(tx, study, &wanted, None, search.seen(), "running", who)?;
@@ -106,6 +113,12 @@ pub fn ask(
         close_when_done(tx, study, &now, who)?;
     }
     Ok(answer)
+}
+
+/// Returns how many epochs trials were asked to train, all together; those that start from another's checkpoint train the
+/// rest alone.
+fn asked_epochs(tx: &ReadTx<'_>, study: StudyId) -> Result<u64> {
+    tx.one(ASKED_EPOCHS, [study], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
 }
 
 /// Returns points that people want to be tried and nobody has taken yet, with the ids of trial and config.

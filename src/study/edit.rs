@@ -158,8 +158,11 @@ pub fn add(
         // Whoever makes jobs of them looks at open studies alone.
         wake(tx, study, &now, who)?;
     }
-    let is_taken_over = |extra: &Value| !extra["number"].is_null();
-    let key_of = |extra: &Value| format!("{} {}", extra["number"], extra["study"]);
+    // A log of mle-hyperopt has no study: its evaluations are told apart by their numbers and parameters.
+    let is_taken_over = |extra: &Value| !extra["number"].is_null() || !extra["eval_id"].is_null();
+    let key_of = |extra: &Value| {
+        format!("{} {} {} {}", extra["source"], extra["number"], extra["study"], extra["eval_id"])
+    };
     let mut taken: HashMap<String, Vec<Map<String, Value>>> = HashMap::new();
     if points.iter().any(|point| is_taken_over(&point.extra)) {
         for trial in read::trials(tx, study)? {
@@ -214,7 +217,7 @@ pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) ->
         let why = "its objectives differ in number or direction";
         return Err(Error::invalid(format!("study {from}"), why));
     }
-    let uid = read::summary(tx, from)?.uid;
+    let (uid, ours) = (read::summary(tx, from)?.uid, read::summary(tx, study)?.uid);
     let points: Vec<Point> = read::trials(tx, from)?
         .into_iter()
         .filter_map(|trial| {
@@ -231,6 +234,10 @@ pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) ->
                 }
                 _ => json!({"study": uid, "number": trial.number}),
             };
+            // One that they have from us.
+            if extra["study"] == ours.as_str() {
+                return None;
+            }
             Some(Point { params: trial.params, told: Some(told), curve: trial.curve, extra })
         })
         .collect();

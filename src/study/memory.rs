@@ -297,6 +297,11 @@ impl Search {
         Ok(())
     }
 
+    /// Returns how many epochs all trials may train together, where that is bounded.
+    pub(super) fn epoch_budget(&self) -> Option<u64> {
+        self.made.setup.epoch_budget
+    }
+
     fn prepare(&mut self) -> Result<()> {
         if self.is_spent() || self.engine.is_prepared() {
             return Ok(());

@@ -17,6 +17,7 @@ use super::log::numbers;
 
 const LIST_STUDIES: &str = named(TEXT, "list_studies");
 const SUMMARY_OF_STUDY: &str = named(TEXT, "summary_of_study");
+const ANY_AT_WORK: &str = named(TEXT, "any_at_work");
 const COUNT_GIVEN: &str = named(TEXT, "count_given");
 const SETUP_OF_STUDY: &str = named(TEXT, "setup_of_study");
 const LEGS_OF_TRIAL: &str = named(TEXT, "legs_of_trial");
@@ -57,6 +58,14 @@ pub struct Summary {
 /// [`Error::Sqlite`].
 pub fn list(tx: &ReadTx<'_>) -> Result<Vec<Summary>> {
     tx.all(LIST_STUDIES, [], row_of)
+}
+
+/// Says whether a trial of a study has not ended, whoever does it.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn is_any_at_work(tx: &ReadTx<'_>, study: StudyId) -> Result<bool> {
+    tx.one(ANY_AT_WORK, [study], |row| row.get(0))
 }
 
 /// Returns how many trials of a study came with their value, so that no run has it.

@@ -31,12 +31,20 @@ pub(super) fn no_other_of_name(db: &Path, name: &str, spec: Option<&str>) -> Res
     }
     // Why it cannot be opened is said by who adds to it.
     let Ok(store) = Store::open(db, Open::ReadOnly) else { return Ok(()) };
-    let Some(other) = store.read(|tx| open_of_name(tx, name))? else { return Ok(()) };
+    store.read(|tx| no_other(tx, db, name, spec))
+}
+
+/// As [`no_other_of_name`], in the transaction that adds the experiment: of two that begin at once, one does.
+///
+/// # Errors
+/// As there.
+pub(super) fn no_other(tx: &ReadTx<'_>, db: &Path, name: &str, spec: Option<&str>) -> Result<()> {
+    let Some(other) = open_of_name(tx, name)? else { return Ok(()) };
     let how_far = format!("{} of {} runs ended", other.ended, other.runs);
     let (id, name, file) = (other.id, sanitize(name), db.display());
     let mle = own_name();
     let path = quote(&db.display().to_string());
-    if other.state != State::Paused && is_at_work(&store)? {
+    if other.state != State::Paused && is_at_work(tx)? {
         let why = format!("experiment {id} {name} is at work in {file}, {how_far}");
         let hint = format!("`{mle} status --db {path}` shows it; --new begins another beside it");
         return Err(Error::invalid("mle run", why).with_hint(hint));
@@ -82,9 +90,8 @@ pub(super) fn is_other_spec(db: &Path, id: crate::id::ExperimentId, spec: &str) 
 }
 
 /// Whether a program of this host that makes jobs of experiments is alive.
-fn is_at_work(store: &Store) -> Result<bool> {
-    let host = process::host();
-    let live = store.read(|tx| queue::live_workers(tx, &host))?;
+fn is_at_work(tx: &ReadTx<'_>) -> Result<bool> {
+    let live = queue::live_workers(tx, &process::host())?;
     Ok(live.iter().any(|worker| {
         process::start_of(worker.pid).as_deref() == Some(worker.process_start.as_str())
     }))

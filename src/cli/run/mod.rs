@@ -240,11 +240,12 @@ pub fn run(args: &RunArgs, output: &Output, db: Option<&Path>) -> Result<()> {
     if let Some(misfit) = misfit {
         return Err(misfit);
     }
-    if !args.new && !args.enqueue && args.spec.is_some() {
+    let is_alone = !args.new && !args.enqueue && args.spec.is_some();
+    if is_alone {
         let spec = prepared.spec_text.as_deref();
         before::no_other_of_name(&db, &prepared.plan.name, spec)?;
     }
-    let id = add(&db, &prepared)?;
+    let id = add(&db, &prepared, is_alone)?;
     if let Some(waiting) = outside::Waiting::of(&prepared.plan, &db, id)
         && (args.enqueue || args.detach)
         && !output.json
@@ -382,7 +383,8 @@ fn default_db(args: &RunArgs, plan: &Plan) -> PathBuf {
     PathBuf::from(format!("{}.db", if clean.is_empty() { "experiment" } else { &clean }))
 }
 
-fn add(db: &Path, prepared: &Prepared) -> Result<ExperimentId> {
+/// Stores the experiment, where `is_alone` unless another of its name is open.
+fn add(db: &Path, prepared: &Prepared, is_alone: bool) -> Result<ExperimentId> {
     let plan = &prepared.plan;
     let script = match &plan.launch {
         Launch::Script { script, .. } => Some(prepared.cwd.join(script)),
@@ -402,6 +404,9 @@ fn add(db: &Path, prepared: &Prepared) -> Result<ExperimentId> {
         plan.objectives.iter().map(|objective| objective_of(objective, plan.aggregate)).collect();
     let mut store = Store::open(db, Open::Create)?;
     store.write(|tx| {
+        if is_alone {
+            before::no_other(tx, db, &plan.name, prepared.spec_text.as_deref())?;
+        }
         let (plan, _) = sources::resolve(tx, plan, db)?;
         new.plan = serde_json::to_value(plan)
             .map_err(|error| Error::invalid("plan", error.to_string()))?;

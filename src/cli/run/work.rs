@@ -403,9 +403,26 @@ pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
             for row in space.describe() {
                 output.line(&format!("    {}: {} {}", row.name, row.kind, row.range))?;
             }
+            for constraint in &search.constraints {
+                output.line(&format!("    constraint: {}", sanitize(constraint)))?;
+            }
             for point in &search.points {
                 let point = serde_json::Value::Object(point.clone()).to_string();
                 output.line(&format!("    first: {}", sanitize(&point)))?;
+            }
+            let set =
+                |name: &str, value: String| output.line(&format!("  {name}: {}", sanitize(&value)));
+            if let Some(epochs) = search.epochs.filter(|_| !search.races()) {
+                set("epochs", epochs.to_string())?;
+            }
+            if let Some(budget) = search.epoch_budget {
+                set("epoch_budget", budget.to_string())?;
+            }
+            for (name, value) in &search.settings {
+                set(name, value.to_string())?;
+            }
+            if let Some(stop) = &search.stop {
+                set("stop", crate::display::params(stop))?;
             }
         }
         None => output.line(&format!(
@@ -414,6 +431,13 @@ pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
             plan.seeds.len(),
             plan.configs.len() * plan.seeds.len()
         ))?,
+    }
+    for objective in &plan.objectives {
+        let goal = match objective.goal {
+            crate::spec::Goal::Min => "min",
+            crate::spec::Goal::Max => "max",
+        };
+        output.line(&format!("  metric: {} ({goal})", sanitize(&objective.metric)))?;
     }
     match &plan.launch {
         Launch::Template(words) => {

@@ -368,7 +368,10 @@ pub(super) fn pareto(args: &Pareto, output: &Output, db: &Path) -> Result<()> {
     if !trials.is_empty() {
         let reference: Vec<String> = front.reference.iter().map(|value| number(*value)).collect();
         let volume = number(front.hypervolume);
-        output.line(&format!("hypervolume {volume} to ({})", reference.join(", ")))?;
+        output.line(&format!(
+            "hypervolume {volume}, up to the reference point ({})",
+            reference.join(", ")
+        ))?;
     }
     Ok(())
 }
@@ -444,11 +447,12 @@ fn expectation(found: &analysis::Advice, metric: &str) -> String {
     let (more, chance) = (found.more, 100.0 * found.chance);
     match found.expected {
         0.0 => format!(
-            "the last half of the trials improved {metric} by nothing, so another {more} are expected to do no better \
-             (chance of any improvement {chance:.0} %)"
+            "the last half of the trials improved {metric} by nothing; the chance that another {more} improve it is \
+             {chance:.0} %"
         ),
         expected => format!(
-            "another {more} trials are expected to improve {metric} by {} (chance of any improvement {chance:.0} %)",
+            "another {} are expected to improve {metric} by {} (chance of any improvement {chance:.0} %)",
+            display::count(more, "trial"),
             number(expected)
         ),
     }
@@ -477,7 +481,7 @@ pub(super) fn advice(args: &Advice, output: &Output, db: &Path) -> Result<()> {
         note(&format!("of {} alone; --objective names another", sanitize(metric)));
     }
     if !found.stop && found.expected == 0.0 {
-        return output.line("go on: that something better is found is still likely enough");
+        return output.line("go on: a search that stands still so early often finds better");
     }
     let share = if found.range > 0.0 { 100.0 * found.expected / found.range } else { 0.0 };
     let verdict = if found.stop { "stop here" } else { "go on" };
@@ -503,8 +507,7 @@ mod tests {
         };
         let text = "another 20 trials are expected to improve loss by 0.25 (chance of any improvement 59 %)";
         assert_eq!(expectation(&found(0.25), "loss"), text);
-        let text = "the last half of the trials improved loss by nothing, so another 20 are expected to do no better \
-                    (chance of any improvement 59 %)";
+        let text = "the last half of the trials improved loss by nothing; the chance that another 20 improve it is 59 %";
         assert_eq!(expectation(&found(0.0), "loss"), text);
     }
 }

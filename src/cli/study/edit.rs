@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{NO_PAIR, document, pairs, read_space};
+use super::{NO_PAIR, document, pairs};
 use crate::cli::ask::number;
 use crate::cli::named;
 use crate::cli::output::{Output, note};
@@ -27,9 +27,12 @@ pub struct SpaceArgs {
     /// The new parameters: a YAML, JSON or TOML file, or JSON itself
     #[arg(long, value_name = "FILE|JSON")]
     set: Option<String>,
-    /// An expression that each proposal meets, with --set; may be given several times
+    /// An expression that each proposal meets, with --set; may be given several times [default: those the study has]
     #[arg(long, value_name = "EXPRESSION", requires = "set")]
     constraint: Vec<String>,
+    /// Drop the constraints that the study has, with --set
+    #[arg(long, requires = "set", conflicts_with = "constraint")]
+    no_constraints: bool,
 }
 
 /// Add points by hand: known ones with their value, others to be tried next
@@ -119,9 +122,28 @@ pub(super) fn space(args: &SpaceArgs, output: &Output, db: &Path) -> Result<()> 
         let space = store.read(|tx| study::space(tx, named::find_study(tx, &args.study)?))?;
         return print_space(&space, output);
     };
-    let space = read_space(text, &args.constraint)?;
-    let (inside, outside) =
-        change(db, &args.study, |tx, study, who| study::set_space(tx, study, &space, who))?;
+    let document = document(text)?;
+    let (inside, outside, gone) = change(db, &args.study, |tx, study, who| {
+        let old = study::space(tx, study)?;
+        let space = Space::parse(&document)?;
+        let space = match (args.constraint.is_empty(), args.no_constraints) {
+            (true, false) => space
+                .with_constraints(old.constraints().into_iter().map(str::to_owned).collect())
+                .map_err(|error| {
+                    error.with_hint(
+                        "--constraint replaces those of the study, --no-constraints drops them",
+                    )
+                })?,
+            _ => space.with_constraints(args.constraint.clone())?,
+        };
+        let params = old.params().iter().filter(|param| space.param(&param.name).is_none());
+        let gone: Vec<String> = params.map(|param| param.name.clone()).collect();
+        let (inside, outside) = study::set_space(tx, study, &space, who)?;
+        Ok((inside, outside, gone))
+    })?;
+    if !gone.is_empty() {
+        note(&format!("no parameter any more: {}", crate::display::sanitize(&gone.join(", "))));
+    }
     let are = if inside == 1 { "is" } else { "are" };
     let trials = count(inside, "trial");
     let text = format!("{trials} {are} inside the new space, {outside} outside");

@@ -57,6 +57,9 @@ pub struct New {
     /// Use the study of this name when there is one already
     #[arg(long)]
     if_missing: bool,
+    /// Make one more study of this name when there is one already; the name means the newest
+    #[arg(long, conflicts_with = "if_missing")]
+    new: bool,
 }
 
 impl New {
@@ -66,6 +69,7 @@ impl New {
 }
 
 pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
+    spec::check_name(&args.name).map_err(|why| Error::invalid("NAME", why))?;
     let new = NewStudy {
         name: args.name.clone(),
         purpose: args.purpose.clone(),
@@ -85,7 +89,20 @@ pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
     let who = protocol::user_name();
     let mut store = Store::open(db, Open::Create)?;
     let (summary, is_new) = store.write(|tx| {
-        let known = if args.if_missing { study::find(tx, &new.name).ok() } else { None };
+        let known = match args.new {
+            true => None,
+            false => study::outside::there(tx, Some(&new.name))?.first().copied(),
+        };
+        if let Some(known) = known.filter(|_| !args.if_missing) {
+            let (id, why) = (
+                known.to_string(),
+                format!(
+                    "has the name {} already: --if-missing uses it, --new makes one more",
+                    new.name
+                ),
+            );
+            return Err(Error::Conflict { what: "study", id, why });
+        }
         let study = match known {
             Some(study) => study,
             None => study::new(tx, &new, &provenance, &who)?,

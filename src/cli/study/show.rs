@@ -263,8 +263,8 @@ pub(super) fn replay(args: &ReplayArgs, output: &Output, db: &Path) -> Result<()
     } else {
         let added = match replay.added {
             0 => String::new(),
-            1 => " (1 trial was added by hand)".into(),
-            n => format!(" ({n} trials were added by hand)"),
+            1 => " (1 trial was added, not proposed)".into(),
+            n => format!(" ({n} trials were added, not proposed)"),
         };
         let stops = match replay.stops {
             0 => String::new(),

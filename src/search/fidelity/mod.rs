@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::strategy::{RACING, Setup, WITH_EPOCHS, whole_setting};
+use super::strategy::{EXTERNAL, RACING, Setup, WITH_EPOCHS, whole_setting};
 use crate::{Error, Result};
 
 pub mod asha;
@@ -54,6 +54,11 @@ pub(crate) fn model_setting<'a>(
     let model = text_setting(strategy, settings, "model")?.unwrap_or(default);
     if WITH_EPOCHS.contains(&model.to_lowercase().as_str()) {
         let why = format!("the model \"{model}\" decides how long trials train itself");
+        return Err(Error::invalid(format!("strategy {strategy}"), why)
+            .with_hint("a model is a strategy such as auto, gp, tpe or random"));
+    }
+    if model.eq_ignore_ascii_case(EXTERNAL) {
+        let why = "the model \"external\" proposes nothing: another program does";
         return Err(Error::invalid(format!("strategy {strategy}"), why)
             .with_hint("a model is a strategy such as auto, gp, tpe or random"));
     }

@@ -40,12 +40,18 @@ pub(super) struct Settings {
     pub resample: f64,
 }
 
+/// Members of a population at most: what each is to do next is kept in memory.
+const POPULATION_MAX: u64 = 100_000;
+
 impl Settings {
     pub(super) fn read(name: &str, setup: &Setup, epochs: u64) -> Result<Settings> {
         let mut given = setup.settings.clone();
         translate(&mut given);
         allow_settings(name, &given, &[SETTINGS, &["max_epoch"]].concat())?;
         let population = whole_setting(name, &given, "population", 2)?;
+        if let Some(n) = population.filter(|n| *n > POPULATION_MAX) {
+            return Err(refuse(name, format!("population {n} is more than {POPULATION_MAX}")));
+        }
         let interval = whole_setting(name, &given, "interval", 1)?.unwrap_or(epochs.div_ceil(10));
         if interval > epochs {
             let why =

@@ -381,9 +381,9 @@ fn constraints_that_leave_nothing_are_no_end_of_the_search() {
     };
     let history = History::new();
     for (name, text, why) in [
-        ("grid", "x > 2", "none of the 25 points of the grid met them all"),
+        ("grid", "x > 2", "met by none of the 25 points of the grid"),
         ("coordinate", "x + y < 0.02", "none of the points that differ from the defaults in one"),
-        ("random", "x > 2", "none of 10000 draws from the space met them all"),
+        ("random", "x > 2", "met by none of 10000 draws from the space"),
     ] {
         let error = make(name, &with(text), 0).ask(&history).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
