@@ -108,7 +108,7 @@ SELECT EXISTS (
 -- name: why_pruned
 -- A rule that ends trials cancelled the job.
 SELECT coalesce(r.error, 'pruned') FROM job j JOIN run r ON r.id = j.run_id
-WHERE j.id = ?1 AND j.state = 'cancelled' AND r.state = 'pruned'
+WHERE j.id = :job AND j.state = 'cancelled' AND r.state = 'pruned'
 
 -- name: run_of_success
 -- The run of a job that succeeded.

@@ -1,8 +1,8 @@
 -- What reports and leaderboards show of one experiment.
 
 -- name: best_configs_when_small_is_good
--- Configs with a value of which so many seeds ended, the best first, and how long they were trained where trials have epochs. Read along an index, so that the first ten cost the
--- same among any number.
+-- Configs with a value of which so many seeds ended, the best first, and how long they were trained where trials have
+-- epochs. Read along an index, so that the first ten cost the same among any number.
 SELECT s.config_id, s.mean, s.low95, s.high95, s.std, s.iqm, s.median, s.n, s.failed, c.params, s.n + s.failed + s.late AS ended,
        (SELECT r.name FROM run r WHERE r.experiment_id = s.experiment_id AND r.config_id = s.config_id LIMIT 1) AS name,
        (SELECT coalesce(nullif(json_array_length(t.curve), 0), t.epochs)

@@ -174,21 +174,14 @@ fn each_job(
             None => targets.jobs.clone(),
             Some(word) => {
                 let id = named::find(tx, word)?;
-                let sql = format!("SELECT id FROM job WHERE experiment_id = ?1 AND state IN ({wanted}) ORDER BY id");
+                // What a search ended early stays so, unless it is asked for by its number: that says why.
+                let sql = format!(
+                    "SELECT j.id FROM job j WHERE j.experiment_id = ?1 AND j.state IN ({wanted})
+                       AND NOT EXISTS (SELECT 1 FROM run r WHERE r.id = j.run_id AND r.state = 'pruned'
+                                       AND j.state = 'cancelled') ORDER BY j.id"
+                );
                 tx.all(&sql, [id], |row| row.get(0))?
             }
-        };
-        let jobs: Vec<i64> = match targets.experiment {
-            // What a search ended early stays so, unless it is asked for by its number: that says why.
-            Some(_) => {
-                let is_open = |job: &i64| Ok(lifecycle::why_pruned(tx, JobId(*job))?.is_none());
-                jobs.into_iter().filter_map(|job| match is_open(&job) {
-                    Ok(true) => Some(Ok(job)),
-                    Ok(false) => None,
-                    Err(error) => Some(Err(error)),
-                }).collect::<Result<_>>()?
-            }
-            None => jobs,
         };
         jobs.iter().try_for_each(|job| body(tx, JobId(*job)))?;
         Ok(jobs)

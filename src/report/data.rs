@@ -374,9 +374,9 @@ pub(super) struct Data {
     pub(super) metric: String,
     pub(super) places: Vec<PlaceRow>,
     pub(super) places_left_out: i64,
-    /// What to know of the intervals, when there are any.
-    /// Whether its configs were trained for different times.
+    /// Whether a search decided how long each config was trained.
     pub(super) has_epochs: bool,
+    /// What to know of the intervals, when there are any.
     pub(super) legend_of_intervals: Option<&'static str>,
     pub(super) failed: Vec<FailedRow>,
     pub(super) failed_left_out: i64,

@@ -67,6 +67,11 @@ pub const KNOWN: &[&str] = &[
 pub const WITH_EPOCHS: &[&str] =
     &["halving", "hyperband", "asha", "bohb", "dehb", "freeze_thaw", "pbt", "pb2", RACING];
 
+/// Says whether a strategy, of a study with epochs or without, decides how many of them each trial trains.
+pub fn decides_epochs(strategy: &str, has_epochs: bool) -> bool {
+    strategy != RACING && WITH_EPOCHS.contains(&strategy) || strategy == "auto" && has_epochs
+}
+
 /// The one of them whose epochs are seeds: see [`super::racing`].
 pub const RACING: &str = "racing";
 

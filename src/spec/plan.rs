@@ -1,7 +1,7 @@
 //! The plan: plain data, the same in memory and as JSON in the file.
 
 use super::{configs, template};
-use crate::search::strategy::{RACING, WITH_EPOCHS};
+use crate::search::strategy::{RACING, decides_epochs};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -260,9 +260,7 @@ pub struct Search {
 impl Search {
     /// Says whether the strategy decides how many epochs each trial trains.
     pub fn decides_epochs(&self) -> bool {
-        !self.races()
-            && (WITH_EPOCHS.contains(&self.strategy.as_str())
-                || self.strategy == "auto" && self.epochs.is_some())
+        decides_epochs(&self.strategy, self.epochs.is_some())
     }
 
     /// Says whether the strategy decides how many seeds each trial is run with: what it calls epochs are seeds then.

@@ -205,7 +205,9 @@ pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) ->
         return Err(Error::invalid("study", "cannot start from itself"));
     }
     let setup = read::setup(tx, study)?;
-    if setup.decides_epochs() && !stand(tx, study)?.by_hand {
+    if strategy::decides_epochs(&setup.strategy, setup.epoch_max.is_some())
+        && !stand(tx, study)?.by_hand
+    {
         let why = format!(
             "{} would train the trials of another study on, whose checkpoints its jobs do not get",
             setup.strategy

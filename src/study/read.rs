@@ -8,7 +8,7 @@ use crate::id::{ExperimentId, StudyId};
 use crate::protocol::{self, Goal};
 use crate::search::history::PastState;
 use crate::search::space::Space;
-use crate::search::strategy::{EXTERNAL, RACING, WITH_EPOCHS};
+use crate::search::strategy::{EXTERNAL, RACING};
 use crate::sql::named;
 use crate::store::{ReadTx, Row, named_params};
 
@@ -127,14 +127,6 @@ pub(super) struct Setup {
     pub trial_ahead: i64,
     pub epoch_max: Option<i64>,
     pub epoch_budget: Option<i64>,
-}
-
-impl Setup {
-    /// Says whether the strategy decides how many epochs each trial trains.
-    pub fn decides_epochs(&self) -> bool {
-        WITH_EPOCHS.contains(&self.strategy.as_str())
-            || self.strategy == "auto" && self.epoch_max.is_some()
-    }
 }
 
 /// Returns what a study is made of now.

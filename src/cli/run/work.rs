@@ -433,10 +433,7 @@ pub(super) fn show_plan(plan: &Plan, db: &Path, output: &Output) -> Result<()> {
         ))?,
     }
     for objective in &plan.objectives {
-        let goal = match objective.goal {
-            crate::spec::Goal::Min => "min",
-            crate::spec::Goal::Max => "max",
-        };
+        let goal = super::objective_of(objective, plan.aggregate).goal;
         output.line(&format!("  metric: {} ({goal})", sanitize(&objective.metric)))?;
     }
     match &plan.launch {

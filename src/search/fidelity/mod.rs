@@ -52,17 +52,13 @@ pub(crate) fn model_setting<'a>(
     default: &'a str,
 ) -> Result<&'a str> {
     let model = text_setting(strategy, settings, "model")?.unwrap_or(default);
-    if WITH_EPOCHS.contains(&model.to_lowercase().as_str()) {
-        let why = format!("the model \"{model}\" decides how long trials train itself");
-        return Err(Error::invalid(format!("strategy {strategy}"), why)
-            .with_hint("a model is a strategy such as auto, gp, tpe or random"));
-    }
-    if model.eq_ignore_ascii_case(EXTERNAL) {
-        let why = "the model \"external\" proposes nothing: another program does";
-        return Err(Error::invalid(format!("strategy {strategy}"), why)
-            .with_hint("a model is a strategy such as auto, gp, tpe or random"));
-    }
-    Ok(model)
+    let why = match model.to_lowercase().as_str() {
+        name if WITH_EPOCHS.contains(&name) => "decides how long trials train itself",
+        EXTERNAL => "proposes nothing: another program does",
+        _ => return Ok(model),
+    };
+    Err(Error::invalid(format!("strategy {strategy}"), format!("the model \"{model}\" {why}"))
+        .with_hint("a model is a strategy such as auto, gp, tpe or random"))
 }
 
 /// Returns a setting that is a number above `above`.

@@ -304,3 +304,13 @@ fn settings_that_cannot_be_met_are_refused() {
         assert_eq!(error, format!("strategy {name}: {why}"));
     }
 }
+
+#[test]
+fn who_decides_epochs_does_not_decide_seeds() {
+    use crate::search::strategy::decides_epochs;
+    for name in WITH_EPOCHS {
+        assert_eq!(decides_epochs(name, true), *name != RACING, "{name}");
+    }
+    assert!(decides_epochs("auto", true) && !decides_epochs("auto", false));
+    assert!(!decides_epochs("tpe", true));
+}
