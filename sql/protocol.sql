@@ -45,6 +45,13 @@ UPDATE experiment SET extra = :extra, changed_at_ms = :now_ms, changed_by = :who
 UPDATE experiment SET deleted_at_ms = :deleted_at_ms, changed_at_ms = :now_ms, changed_by = :who
 WHERE id = :id AND (deleted_at_ms IS NULL) <> (:deleted_at_ms IS NULL);
 
+-- name: is_at_work
+-- Programs do its jobs, or ask its strategy.
+SELECT e.state IN ('running', 'paused') AND e.kind <> 'log'
+   AND (EXISTS (SELECT 1 FROM job j INDEXED BY job_open WHERE j.experiment_id = e.id AND j.ended_at_ms IS NULL)
+        OR EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id AND s.state <> 'closed'))
+FROM experiment e WHERE e.id = :id;
+
 -- name: experiment_by_id
 SELECT id FROM experiment WHERE id = :id;
 

@@ -60,7 +60,8 @@ FROM study s JOIN experiment e ON e.id = s.experiment_id
 WHERE s.id = :study
 
 -- name: setup_of_study
-SELECT strategy, settings, space, constraints, seed, trial_max, trial_ahead, epoch_max, epoch_budget FROM study WHERE id = :study
+SELECT strategy, settings, space, constraints, seed, trial_max, trial_ahead, epoch_max, epoch_budget, stop
+FROM study WHERE id = :study
 
 -- name: pending_trials
 -- Those whose runs jobs do; whoever asked by hand has the others.

@@ -114,6 +114,17 @@ pub fn params(params: &Map<String, Value>) -> String {
         .join(" ")
 }
 
+/// Returns a line of comma-separated values (RFC 4180).
+pub fn csv_line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<Cow<'_, str>> = cells
+        .map(|text| match text.contains([',', '"', '\n', '\r']) {
+            true => format!("\"{}\"", text.replace('"', "\"\"")).into(),
+            false => text.into(),
+        })
+        .collect();
+    format!("{}\r\n", quoted.join(","))
+}
+
 /// Returns a text as it stands, or in quotes where it could be taken for another value: "1" is not 1.
 fn word(text: &str) -> Cow<'_, str> {
     match text.is_empty() || serde_json::from_str::<Value>(text).is_ok() {

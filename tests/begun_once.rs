@@ -12,6 +12,8 @@ fn a_paused_experiment_is_not_begun_again_unasked() {
     let running = lab.start("mle", &["run", "s.yaml"]);
     lab.wait_for("slow.db", "SELECT state FROM jobs WHERE id = 2", "running");
     lab.mle(&["run", "s.yaml"]).fails(2, "experiment 1 slow is at work in slow.db, 1 of 2 runs");
+    // Programs at work on it would see no more of it.
+    lab.mle(&["protocol", "delete", "slow"]).fails(2, "is running: `mle cancel -e 1` ends it");
     lab.signal(running, libc::SIGINT);
     assert_eq!(lab.child(running).wait().unwrap().code(), Some(130));
     let count = "SELECT count(*) FROM experiments";
@@ -30,6 +32,8 @@ fn a_paused_experiment_is_not_begun_again_unasked() {
     said.ok();
     let states = lab.sql("slow.db", "SELECT state FROM experiments ORDER BY id");
     assert_eq!(states, ["complete", "complete"]);
+    lab.mle(&["protocol", "delete", "2"]).ok();
+    assert_eq!(lab.sql("slow.db", count), ["1"]);
     // What has ended is no hindrance.
     lab.mle(&["run", "s.yaml"]).ok();
 }

@@ -120,6 +120,14 @@ impl Lab {
         self.children.len() - 1
     }
 
+    /// As [`Lab::start`]; what it says to people goes to a file of the folder.
+    pub fn start_telling(&mut self, name: &str, args: &[&str], file: &str) -> usize {
+        let told = std::fs::File::create(self.path(file)).expect("a file");
+        let mut command = self.command(name, args);
+        self.children.push(command.stdout(Stdio::null()).stderr(told).spawn().expect("a program"));
+        self.children.len() - 1
+    }
+
     pub fn child(&mut self, place: usize) -> &mut Child {
         &mut self.children[place]
     }

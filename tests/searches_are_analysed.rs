@@ -114,6 +114,12 @@ fn several_objectives_have_a_front() {
         .fails(2, "1 numbers, the study has 2 objectives");
     let text = lab.mle(&["study", "pareto", "two"]).ok();
     assert!(text.contains("hypervolume "), "{text}");
+    let said = lab.mle(&["study", "best", "two"]);
+    let n = front.len();
+    assert!(
+        said.err.contains(&format!("one of {n} that no other beats in all objectives")),
+        "{said:?}"
+    );
     let first = json_of(&lab, &["study", "top", "two", "-k", "1"]);
     assert!(front.contains(&first[0]["number"].as_i64().unwrap()));
 }
@@ -133,6 +139,10 @@ fn studies_are_compared() {
     assert_eq!(found["studies"][0]["shares"].as_array().unwrap().last(), Some(&json!(1.0)));
     let text = lab.mle(&["study", "compare", "one", "two"]).ok();
     assert!(text.contains("after 10"), "{text}");
+    let cost = |x: f64, y: f64| vec![format!("cost={}", x + y)];
+    search(&lab, "cost", &["--objective", "cost:min"], 1, cost);
+    let said = lab.mle(&["study", "compare", "one", "cost"]);
+    assert!(said.err.contains("different names (value, cost)"), "{said:?}");
     lab.mle(&["study", "compare", "one", "up"])
         .fails(2, "is to be maximised, that of \"one\" is not");
     lab.mle(&["study", "best", "nobody"]).fails(3, "there is no study \"nobody\"");

@@ -30,6 +30,22 @@ fn a_log_of_mle_hyperopt_goes_out_and_comes_back() {
     assert_eq!(printed.trim_end(), lab.read("search_log.json").trim_end());
     lab.mle(&["study", "export", "toy", "--out", "search_log.pkl"])
         .fails(2, "ends neither in .yaml nor in .json");
+    // All trials as a table, also those without a value.
+    lab.mle(&["study", "export", "toy", "--out", "trials.csv"]).ok();
+    let table = lab.read("trials.csv");
+    assert_eq!(lab.mle(&["study", "export", "toy", "--as", "csv"]).ok(), table);
+    let lines: Vec<&str> = table.split_terminator("\r\n").collect();
+    let header =
+        "trial,state,source,value,epochs,asked_at_ms,ended_at_ms,param/lr,param/net/act,param/bn";
+    assert_eq!((lines[0], lines.len()), (header, 15));
+    assert!(
+        lines[3].starts_with("2,complete,asked,0.2,,") && lines[4].starts_with("3,failed,asked,,,")
+    );
+    assert!(
+        lines[5].starts_with("4,complete,asked,NaN,,")
+            && lines[14].starts_with("13,running,asked,,,")
+    );
+    assert!(lines[1].ends_with("true") || lines[1].ends_with("false"), "{}", lines[1]);
     let list = parse(&lab.read("search_log.json"));
     let first = &list[0];
     assert_eq!((&first["eval_id"], &first["objective"]), (&json!(0), &json!(0.0)));

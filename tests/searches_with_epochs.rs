@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, wait_until};
 
 /// Trains until the epochs it is told, from the checkpoint it is given, and says each epoch and where it began.
 const TRAIN: &str = r#"
@@ -256,15 +256,22 @@ fn a_search_waits_for_the_trial_that_somebody_asked_for() {
     lab.write("train.py", TRAIN);
     lab.set("PACE", "0.1");
     lab.write("toy.yaml", spec("  strategy: halving\n  configs: 4\n  epochs: 4\n"));
-    let run = lab.start("mle", &["run", "toy.yaml"]);
+    let run = lab.start_telling("mle", &["run", "toy.yaml"], "told");
     lab.wait_for("toy.db", "SELECT count(*) > 0 FROM trials", "1");
     let asked = lab.mle(&["ask", "toy", "--db", "toy.db", "--json"]).ok();
     let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
     let number = asked["trials"][0]["number"].to_string();
     // The others are done, and the one that was taken by hand is missing: it is not over.
     lab.wait_for("toy.db", "SELECT count(*) FROM trials WHERE ended_at IS NULL", "1");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    wait_until("what it waits for is said", || {
+        lab.read("told").contains(&format!("waits for trial {number}, which `mle ask` took"))
+    });
     assert_eq!(lab.sql("toy.db", "SELECT state FROM experiments"), ["running"]);
+    lab.mle(&["pause", "toy"]).ok();
+    wait_until("that it is paused is said", || {
+        lab.read("told").contains("paused: `mle resume 1` lets it go on")
+    });
+    lab.mle(&["resume", "toy"]).ok();
     lab.mle(&["tell", "toy", &number, "--db", "toy.db", "--curve", "5"]).ok();
     assert!(lab.child(run).wait().unwrap().success());
     assert_eq!(lab.sql("toy.db", "SELECT state FROM experiments"), ["complete"]);

@@ -578,6 +578,21 @@ fn added_trials_and_those_outside_are_told_from_the_others() {
 }
 
 #[test]
+fn what_a_study_is_made_of_is_shown() {
+    let lab = Lab::new();
+    let new = ["study", "new", "s", "--space", SPACE, "--strategy", "asha", "--setting", "eta=4"];
+    lab.mle(&[&new[..], &["--epochs", "16", "--epoch-budget", "90", "--db", "s.db"]].concat()).ok();
+    let show = lab.mle(&["study", "show", "s"]).ok();
+    let lines: Vec<&str> = show.lines().map(str::trim).collect();
+    for line in ["settings eta=4", "epochs 16 a trial, 90 of all together"] {
+        assert!(lines.contains(&line), "{line}: {show}");
+    }
+    let show = json_of(&lab, &["study", "show", "s"]);
+    assert_eq!((&show["settings"]["eta"], &show["epochs"]), (&json!(4), &json!(16)));
+    assert_eq!((&show["epoch_budget"], &show["stop"]), (&json!(90), &json!(null)));
+}
+
+#[test]
 fn many_trials_are_asked_for_at_once() {
     let lab = Lab::new();
     let space = r#"{"x": {"type": "real", "low": 0, "high": 1}, "y": {"type": "real", "low": 0, "high": 1}}"#;

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use super::output::{Output, object, sanitize_lines};
-use crate::display::{cell, json, json_text};
+use crate::display::{cell, csv_line, json, json_text};
 use crate::error::{Error, Result};
 use crate::store::{ReadTx, Row, SqlValue};
 
@@ -122,22 +122,15 @@ fn json_array(tx: &ReadTx, sql: &str, out: &mut dyn Write) -> Result<()> {
 fn csv(tx: &ReadTx, sql: &str, out: &mut dyn Write) -> Result<()> {
     let is_terminal = std::io::stdout().is_terminal();
     let out = std::cell::RefCell::new(out);
-    let line = |cells: Vec<String>| {
-        let line = format!("{}\r\n", cells.join(","));
+    let line = |line: String| {
         let line = if is_terminal { sanitize_lines(&line) } else { line.into() };
         out.borrow_mut().write_all(line.as_bytes()).map_err(failed)
     };
-    let start = |names: &[String]| line(names.iter().map(|name| quote(name)).collect());
+    let start = |names: &[String]| line(csv_line(names.iter().map(String::as_str)));
     tx.stream(sql, [], start, |row| {
-        line(values(row)?.iter().map(|value| quote(&csv_cell(value))).collect()).map(|()| true)
+        let cells: Vec<String> = values(row)?.iter().map(csv_cell).collect();
+        line(csv_line(cells.iter().map(String::as_str))).map(|()| true)
     })
-}
-
-fn quote(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
 }
 
 fn failed(error: std::io::Error) -> Error {

@@ -45,6 +45,7 @@ const STATE_OF: &str = named(include_str!("../../sql/protocol.sql"), "state_of_e
 const SET_OPEN_STATE: &str = named(include_str!("../../sql/protocol.sql"), "set_open_state");
 const SET_STATE: &str = named(include_str!("../../sql/protocol.sql"), "set_experiment_state");
 const SET_EXTRA: &str = named(include_str!("../../sql/protocol.sql"), "set_extra");
+const IS_AT_WORK: &str = named(include_str!("../../sql/protocol.sql"), "is_at_work");
 const SET_DELETED: &str = named(include_str!("../../sql/protocol.sql"), "set_deleted");
 const BY_ID: &str = named(include_str!("../../sql/protocol.sql"), "experiment_by_id");
 const DELETED_BY_NAME: &str =
@@ -265,8 +266,19 @@ pub fn set_extra(tx: &WriteTx, id: ExperimentId, extra: &Value, who: &str) -> Re
 /// Hides an experiment from lists; returns whether it was there to see. Nothing of it is lost.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Sqlite`].
+/// [`Error::NotFound`]; [`Error::Conflict`] while programs are at work on it, who would see no more of it;
+/// [`Error::Sqlite`].
 pub fn delete(tx: &WriteTx, experiment: ExperimentId, who: &str) -> Result<bool> {
+    let id = named_params! { ":id": experiment };
+    if tx.maybe(IS_AT_WORK, id, |row| row.get(0))? == Some(true) {
+        return Err(Error::Conflict {
+            what: "experiment",
+            id: experiment.to_string(),
+            why: format!(
+                "is running: `mle cancel -e {experiment}` ends it, `mle pause {experiment}` halts it"
+            ),
+        });
+    }
     set_deleted(tx, experiment, Some(tx.now_ms), who)
 }
 

@@ -23,8 +23,8 @@ pub(crate) use log::number;
 pub use memory::{Memory, Nothing, Search, Wanted};
 pub use new::{NewStudy, new};
 pub use read::{
-    Legs, Summary, count_given, is_any_at_work, is_inside, legs, list, objectives, space, summary,
-    trials,
+    Legs, Setup, Summary, count_given, is_any_at_work, is_inside, legs, list, objectives, setup,
+    space, summary, trials,
 };
 pub use replay::{Difference, Replay, Stop, replay};
 

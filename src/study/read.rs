@@ -118,36 +118,52 @@ pub fn objectives(tx: &ReadTx<'_>, experiment: ExperimentId) -> Result<Vec<(Stri
 
 /// What a study's row says it is made of.
 #[derive(Clone, Debug)]
-pub(super) struct Setup {
+pub struct Setup {
+    /// The strategy's name.
     pub strategy: String,
+    /// What it is given.
     pub settings: Map<String, Value>,
+    /// The space, with its constraints.
     pub space: Space,
+    /// The seed of the strategy.
     pub seed: i64,
+    /// How many trials are asked for, where that is bounded.
     pub trial_max: Option<i64>,
+    /// Trials waiting or running at once.
     pub trial_ahead: i64,
+    /// The most epochs of a trial, where trials have epochs.
     pub epoch_max: Option<i64>,
+    /// The epochs of all trials together, where they are bounded.
     pub epoch_budget: Option<i64>,
+    /// The rule that ends trials at work: its name and settings.
+    pub stop: Option<Map<String, Value>>,
 }
 
 /// Returns what a study is made of now.
-pub(super) fn setup(tx: &ReadTx<'_>, study: StudyId) -> Result<Setup> {
+///
+/// # Errors
+/// [`Error::Invalid`] when it cannot be read; [`Error::Sqlite`].
+pub fn setup(tx: &ReadTx<'_>, study: StudyId) -> Result<Setup> {
     let bad =
         |error: serde_json::Error| Error::invalid(format!("study {study}"), error.to_string());
-    let (texts, mut setup) = tx.one(SETUP_OF_STUDY, named_params! { ":study": study }, |row| {
-        let texts: [String; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
-        let setup = Setup {
-            strategy: row.get(0)?,
-            settings: Map::new(),
-            space: Space::new(Vec::new()).expect("nothing clashes in an empty space"),
-            seed: row.get(4)?,
-            trial_max: row.get(5)?,
-            trial_ahead: row.get(6)?,
-            epoch_max: row.get(7)?,
-            epoch_budget: row.get(8)?,
-        };
-        Ok((texts, setup))
-    })?;
+    let ((texts, stop), mut setup) =
+        tx.one(SETUP_OF_STUDY, named_params! { ":study": study }, |row| {
+            let texts: [String; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+            let setup = Setup {
+                strategy: row.get(0)?,
+                settings: Map::new(),
+                space: Space::new(Vec::new()).expect("nothing clashes in an empty space"),
+                seed: row.get(4)?,
+                trial_max: row.get(5)?,
+                trial_ahead: row.get(6)?,
+                epoch_max: row.get(7)?,
+                epoch_budget: row.get(8)?,
+                stop: None,
+            };
+            Ok(((texts, row.get::<_, Option<String>>(9)?), setup))
+        })?;
     setup.settings = serde_json::from_str(&texts[0]).map_err(bad)?;
+    setup.stop = stop.map(|text| serde_json::from_str(&text)).transpose().map_err(bad)?;
     let space: Value = serde_json::from_str(&texts[1]).map_err(bad)?;
     let constraints: Vec<String> = serde_json::from_str(&texts[2]).map_err(bad)?;
     setup.space = Space::parse(&space)?.with_constraints(constraints)?;

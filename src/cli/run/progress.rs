@@ -30,6 +30,8 @@ pub(super) struct Snapshot {
     /// Seeds each config is to have; 0 when nothing was planned.
     pub seeds: i64,
     pub metric: Option<String>,
+    /// The number of a trial that `mle ask` took, where nothing else is left to do but to wait for its value.
+    pub taken: Option<u64>,
     /// Runs there will be: known for fixed sets, and for searches with a limit.
     pub expected: Option<u64>,
 }
@@ -42,7 +44,11 @@ const COUNTS: &str = "SELECT e.state,
     o.metric, o.goal,
     (SELECT (s.trial_max + coalesce(json_array_length(e.plan, '$.search.points'), 0)) * json_array_length(s.seeds)
      FROM study s WHERE s.experiment_id = e.id AND s.state = 'open'),
-    EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id AND s.state = 'open' AND s.trial_max IS NULL)
+    EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id AND s.state = 'open' AND s.trial_max IS NULL),
+    CASE WHEN e.state = 'running' AND NOT EXISTS (SELECT 1 FROM run_count r WHERE r.experiment_id = e.id AND r.n > 0
+                                                  AND r.state IN ('waiting', 'running'))
+    THEN (SELECT min(t.number) FROM study s JOIN trial t ON t.study_id = s.id
+          WHERE s.experiment_id = e.id AND s.state <> 'closed' AND t.state = 'running' AND t.in_queue = 0) END
 FROM experiment e LEFT JOIN objective o ON o.experiment_id = e.id AND o.position = 0 WHERE e.id = ?1";
 
 const BEST_SMALL: &str = "SELECT mean, n + failed + late FROM score
@@ -88,6 +94,7 @@ pub(super) fn snapshot(tx: &ReadTx<'_>, id: ExperimentId, seeds: i64) -> Result<
             best: None,
             best_seeds: None,
             seeds,
+            taken: row.get::<_, Option<i64>>(9)?.map(i64::unsigned_abs),
             expected: if endless {
                 None
             } else {
@@ -127,6 +134,7 @@ fn style(width: usize, color: bool) -> Option<ProgressStyle> {
 
 pub(super) struct Progress<'a> {
     output: &'a Output,
+    id: ExperimentId,
     bar: Option<ProgressBar>,
     /// How wide it is as it is styled now.
     bar_width: Option<usize>,
@@ -140,14 +148,19 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub fn new(output: &'a Output, of_command: bool, waiting: Option<Waiting>) -> Self {
+    pub fn new(
+        output: &'a Output,
+        id: ExperimentId,
+        of_command: bool,
+        waiting: Option<Waiting>,
+    ) -> Self {
         let silent = of_command && !output.json;
         let bar = (!output.json && !silent && std::io::stderr().is_terminal()).then(|| {
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10))
         });
         let (bar_width, at_start, last, said) = (None, None, None, None);
         let started = Instant::now();
-        Progress { output, bar, bar_width, started, at_start, silent, waiting, last, said }
+        Progress { output, id, bar, bar_width, started, at_start, silent, waiting, last, said }
     }
 
     pub fn show(&mut self, now: &Snapshot) {
@@ -179,6 +192,15 @@ impl<'a> Progress<'a> {
                 clock::duration(i64::try_from(left.as_millis()).unwrap_or(0))
             ));
         }
+        if now.state == "paused" {
+            parts.push(format!("paused: `mle resume {}` lets it go on", self.id));
+        }
+        if let Some(trial) = now.taken {
+            parts.push(format!(
+                "waits for trial {trial}, which `mle ask` took: `mle tell {} {trial} …`",
+                self.id
+            ));
+        }
         let message = parts.join(" · ");
         if let Some(bar) = &self.bar {
             let all = now.expected.unwrap_or(now.runs).max(1);
@@ -198,10 +220,9 @@ impl<'a> Progress<'a> {
             bar.tick();
             return;
         }
-        let changed = self
-            .last
-            .as_ref()
-            .is_none_or(|last| last.ended != now.ended || last.state != now.state);
+        let changed = self.last.as_ref().is_none_or(|last| {
+            (last.ended, &last.state, last.taken) != (now.ended, &now.state, now.taken)
+        });
         let due = self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
         if !changed || !due {
             return;
@@ -214,7 +235,7 @@ impl<'a> Progress<'a> {
             let _ = self.output.line(
                 &serde_json::json!({ "state": now.state, "runs": now.runs, "ended": now.ended, "failed": now.failed,
                     "running": now.running, "expected": now.expected, "best": now.best, "metric": now.metric,
-                    "best_seeds": now.best_seeds, "seeds": now.seeds,
+                    "best_seeds": now.best_seeds, "seeds": now.seeds, "waits_for_trial": now.taken,
                     "elapsed_s": elapsed.as_secs_f64() })
                 .to_string(),
             );

@@ -90,7 +90,7 @@ pub(super) fn go_on(
         let jobs = thread()
             .spawn_scoped(scope, move || worker::run(db, &options, stop_jobs))
             .map_err(no_thread)?;
-        let progress = Progress::new(output, is_command, Waiting::of(&plan, db, id));
+        let progress = Progress::new(output, id, is_command, Waiting::of(&plan, db, id));
         let watched = watch(&mut store, db, id, output, progress, &stop, || {
             turns.is_finished() || jobs.is_finished()
         });

@@ -205,7 +205,17 @@ pub(super) fn best(args: &Best, output: &Output, db: &Path) -> Result<()> {
         display::params_short(&best.params),
         where_it_is(read.is_inside(best))
     );
-    output.line(&sanitize(&text))
+    output.line(&sanitize(&text))?;
+    if read.goals.len() > 1 {
+        let front = analysis::front(&read.all(), &read.goals, None).numbers.len();
+        note(&match front {
+            1 => "it beats all others in every objective".to_owned(),
+            n => format!(
+                "one of {n} that no other beats in all objectives; `mle study pareto` shows them"
+            ),
+        });
+    }
+    Ok(())
 }
 
 fn no_value() -> Error {
@@ -425,6 +435,16 @@ pub(super) fn compare(args: &Compare, output: &Output, db: &Path) -> Result<()> 
         })
         .collect();
     output.table(&names, &rows, "no studies")?;
+    let mut metrics: Vec<&str> =
+        studies.iter().zip(&at).map(|(read, at)| read.goals[*at].0.as_str()).collect();
+    metrics.dedup();
+    if metrics.len() > 1 {
+        let metrics = metrics.join(", ");
+        note(&format!(
+            "their objectives have different names ({}) and may not mean the same",
+            sanitize(&metrics)
+        ));
+    }
     output.line("after N: how far the best of the first N trials is from the best of all studies")
 }
 
@@ -466,7 +486,7 @@ pub(super) fn advice(args: &Advice, output: &Output, db: &Path) -> Result<()> {
     let found = analysis::advice(&steps, *goal, args.more).ok_or_else(|| {
         let least = analysis::ENDED_MIN;
         Error::Failed(format!(
-            "it takes {least} ended trials, and one with a value, to say anything"
+            "it takes {least} ended trials, and a best value that is finite, to say anything"
         ))
     })?;
     if output.json {

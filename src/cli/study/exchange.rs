@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::edit::print_added;
+use crate::analysis::Trial;
 use crate::cli::input;
 use crate::cli::named;
 use crate::cli::output::{Output, path_json};
-use crate::display::count;
+use crate::display::{self, count};
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal, Provenance};
 use crate::search::space::nest;
@@ -17,15 +18,17 @@ use crate::spec;
 use crate::store::{Open, Store, Stranger};
 use crate::study::{self, NewStudy, Point, optuna, peer};
 
-/// Write a study's trials as a search log of another program
+/// Write a study's trials as a table, or as a search log of another program
+///
+/// The table has all trials, a column for each objective and each parameter; a log of mle-hyperopt those with finite values.
 #[derive(Debug, Clone, Args)]
 pub struct Export {
     /// Id, name or uid of the study's experiment
     study: String,
-    /// Whose log
-    #[arg(long = "as", value_name = "FORMAT", value_parser = ["mle-hyperopt"], default_value = "mle-hyperopt")]
-    format: String,
-    /// The file, by its end .yaml or .json; without it YAML is printed, or JSON with --json
+    /// `csv`, or whose log [default: csv where the file's name ends in .csv, else mle-hyperopt]
+    #[arg(long = "as", value_name = "FORMAT", value_parser = ["csv", "mle-hyperopt"])]
+    format: Option<String>,
+    /// The file; of a log of mle-hyperopt .yaml or .json; without it YAML is printed, or JSON with --json
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -75,13 +78,22 @@ impl Import {
 
 pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let trials = store.read(|tx| study::trials(tx, named::find_study(tx, &args.study)?))?;
+    let (trials, objectives) = store.read(|tx| {
+        let study = named::find_study(tx, &args.study)?;
+        let objectives = study::objectives(tx, study::experiment(tx, study)?)?;
+        Ok((study::trials(tx, study)?, objectives))
+    })?;
+    let end = args.out.as_ref().and_then(|out| out.extension()).and_then(|end| end.to_str());
+    if args.format.as_deref().map_or(end == Some("csv"), |format| format == "csv") {
+        let metrics: Vec<&str> = objectives.iter().map(|(metric, _)| metric.as_str()).collect();
+        return write_table(&trials, &metrics, args.out.as_deref(), output);
+    }
     let (records, left_out) = peer::records(&trials);
     let Some(out) = &args.out else {
         let text = if output.json { peer::json_text(&records) } else { peer::yaml(&records)? };
         return output.raw(text.as_bytes());
     };
-    let text = match out.extension().and_then(|extension| extension.to_str()) {
+    let text = match end {
         Some("json") => peer::json_text(&records),
         Some("yaml" | "yml") => peer::yaml(&records)?,
         _ => {
@@ -99,6 +111,59 @@ pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
         &text,
         &json!({"trials": records.len(), "left_out": left_out, "file": path_json(out)}),
     )
+}
+
+fn write_table(
+    trials: &[Trial],
+    metrics: &[&str],
+    out: Option<&Path>,
+    output: &Output,
+) -> Result<()> {
+    let text = table(trials, metrics);
+    let Some(out) = out else { return output.raw(text.as_bytes()) };
+    std::fs::write(out, text).map_err(|error| Error::io(out, error))?;
+    let done = format!("wrote {} to {}", count(trials.len() as u64, "trial"), out.display());
+    output.done(&done, &json!({"trials": trials.len(), "left_out": 0, "file": path_json(out)}))
+}
+
+/// All trials as comma-separated values: objectives and parameters by their names, the latter after `param/`, as far as a
+/// trial has them; times in ms since 1970.
+fn table(trials: &[Trial], metrics: &[&str]) -> String {
+    let params: Vec<Vec<(String, &Value)>> =
+        trials.iter().map(|trial| display::leaves(&trial.params)).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in params.iter().flatten() {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let fixed = ["trial", "state", "source"];
+    let after = ["epochs", "asked_at_ms", "ended_at_ms"];
+    let titles: Vec<String> = names.iter().map(|name| format!("param/{name}")).collect();
+    let header = fixed.iter().chain(metrics).chain(&after).copied();
+    let mut text = display::csv_line(header.chain(titles.iter().map(String::as_str)));
+    for (trial, params) in trials.iter().zip(&params) {
+        let source = if trial.asked { "asked" } else { "added" };
+        let mut row = vec![trial.number.to_string(), trial.word.clone(), source.to_owned()];
+        let values = trial.standing().unwrap_or_default();
+        row.extend(
+            (0..metrics.len())
+                .map(|at| values.get(at).map_or_else(String::new, |value| format!("{value:?}"))),
+        );
+        row.push(trial.epochs.map_or_else(String::new, |epochs| epochs.to_string()));
+        row.push(trial.asked_at_ms.to_string());
+        row.push(trial.ended_at_ms.map_or_else(String::new, |at| at.to_string()));
+        row.extend(names.iter().map(|name| {
+            let value = params.iter().find(|(own, _)| own == name).map(|(_, value)| *value);
+            match value {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text.clone(),
+                Some(value) => value.to_string(),
+            }
+        }));
+        text += &display::csv_line(row.iter().map(String::as_str));
+    }
+    text
 }
 
 /// What a file of another program holds.

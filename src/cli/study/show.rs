@@ -11,6 +11,7 @@ use crate::cli::output::{Output, note, sanitize};
 use crate::display::{self, json_number, number};
 use crate::error::{Error, Result};
 use crate::id::{ExperimentId, StudyId};
+use crate::search::strategy::RACING;
 use crate::store::ReadTx;
 use crate::study::{self, Difference, Replay, Stop, Summary};
 
@@ -111,17 +112,18 @@ fn json_of(it: &Summary) -> Value {
 
 pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let (summary, objectives, space, trials, orphans) = store.read(|tx| {
+    let (summary, objectives, setup, trials, orphans) = store.read(|tx| {
         let study = named::find_study(tx, &args.study)?;
         let summary = study::summary(tx, study)?;
         let objectives = study::objectives(tx, summary.experiment)?;
-        let (space, trials) = (study::space(tx, study)?, study::trials(tx, study)?);
-        Ok((summary, objectives, space, trials, study::orphans(tx, Some(study))?))
+        let (setup, trials) = (study::setup(tx, study)?, study::trials(tx, study)?);
+        Ok((summary, objectives, setup, trials, study::orphans(tx, Some(study))?))
     })?;
+    let space = &setup.space;
     let all: Vec<&analysis::Trial> = trials.iter().collect();
     let best = analysis::ranking(&all, &objectives).first().copied();
     let is_inside =
-        |trial: &analysis::Trial| study::is_inside(&summary.strategy, &space, &trial.params);
+        |trial: &analysis::Trial| study::is_inside(&summary.strategy, space, &trial.params);
     let outside = trials.iter().filter(|trial| !is_inside(trial)).count();
     let count = |word: &str| trials.iter().filter(|trial| trial.word == word).count();
     if output.json {
@@ -133,6 +135,10 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
         value["objectives"] = goals.into();
         value["space"] = space.to_json();
         value["constraints"] = json!(space.constraints());
+        value["settings"] = json!(setup.settings);
+        value["epochs"] = json!(setup.epoch_max);
+        value["epoch_budget"] = json!(setup.epoch_budget);
+        value["stop"] = json!(setup.stop);
         value["failed"] = count("failed").into();
         value["pruned"] = count("pruned").into();
         value["outside"] = outside.into();
@@ -146,6 +152,22 @@ pub(super) fn show(args: &Show, output: &Output, db: &Path) -> Result<()> {
         output.line(&format!("{} {}", output.dim(&format!("{name:>10}")), sanitize(text)))
     };
     line("strategy", &format!("{}, seed {}", summary.strategy, summary.seed))?;
+    if !setup.settings.is_empty() {
+        line("settings", &display::params(&setup.settings))?;
+    }
+    // What a race counts are seeds.
+    let epochs = setup.epoch_max.filter(|_| setup.strategy != RACING);
+    match (epochs, setup.epoch_budget) {
+        (Some(max), Some(budget)) => {
+            line("epochs", &format!("{max} a trial, {budget} of all together"))?
+        }
+        (Some(max), None) => line("epochs", &format!("{max} a trial"))?,
+        (None, Some(budget)) => line("epochs", &format!("{budget} of all together"))?,
+        (None, None) => {}
+    }
+    if let Some(stop) = &setup.stop {
+        line("stop", &display::params(stop))?;
+    }
     for (metric, goal) in &objectives {
         line("objective", &format!("{metric} ({goal})"))?;
     }
