@@ -190,8 +190,14 @@ SELECT e.id, e.uid, e.name, e.purpose, e.project, e.kind, e.state, e.host, e.use
        (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'complete') AS runs_complete,
        (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'failed') AS runs_failed,
        o.metric, o.goal,
-       CASE o.goal WHEN 'max' THEN (SELECT max(s.mean) FROM score s WHERE s.experiment_id = e.id)
-                   ELSE (SELECT min(s.mean) FROM score s WHERE s.experiment_id = e.id) END AS best,
+       CASE WHEN e.kind = 'log' AND EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id)
+            THEN (SELECT CASE o.goal WHEN 'max' THEN max(v.value) ELSE min(v.value) END
+                  FROM (SELECT CASE json_extract(t.vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
+                                    ELSE json_extract(t.vals, '$[0]') END AS value
+                        FROM study s JOIN trial t ON t.study_id = s.id
+                        WHERE s.experiment_id = e.id AND t.state = 'complete') v)
+            WHEN o.goal = 'max' THEN (SELECT max(s.mean) FROM score s WHERE s.experiment_id = e.id)
+            ELSE (SELECT min(s.mean) FROM score s WHERE s.experiment_id = e.id) END AS best,
        (SELECT group_concat(t.name, char(31)) FROM tag t WHERE t.experiment_id = e.id) AS tags
 FROM experiment e
 LEFT JOIN objective o ON o.experiment_id = e.id AND o.position = 0

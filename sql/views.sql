@@ -9,8 +9,14 @@ SELECT e.id, e.uid, e.name, e.purpose, e.project, e.kind, e.state,
        (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'complete') AS runs_complete,
        (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'failed') AS runs_failed,
        o.metric, o.goal,
-       CASE o.goal WHEN 'max' THEN (SELECT max(s.mean) FROM score s WHERE s.experiment_id = e.id)
-                   ELSE (SELECT min(s.mean) FROM score s WHERE s.experiment_id = e.id) END AS best,
+       CASE WHEN e.kind = 'log' AND EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id)
+            THEN (SELECT CASE o.goal WHEN 'max' THEN max(v.value) ELSE min(v.value) END
+                  FROM (SELECT CASE json_extract(t.vals, '$[0]') WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999
+                                    ELSE json_extract(t.vals, '$[0]') END AS value
+                        FROM study s JOIN trial t ON t.study_id = s.id
+                        WHERE s.experiment_id = e.id AND t.state = 'complete') v)
+            WHEN o.goal = 'max' THEN (SELECT max(s.mean) FROM score s WHERE s.experiment_id = e.id)
+            ELSE (SELECT min(s.mean) FROM score s WHERE s.experiment_id = e.id) END AS best,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.created_at_ms / 1000.0, 'unixepoch') AS created_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.started_at_ms / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.ended_at_ms / 1000.0, 'unixepoch') AS ended_at,
@@ -208,7 +214,7 @@ ORDER BY s.experiment_id, place;
 
 CREATE VIEW best_so_far AS
 -- One row a trial that ended, in the order in which they ended: its value, and the best one by then.
-SELECT t.study_id, e.name AS experiment, t.number,
+SELECT t.study_id, s.experiment_id, e.name AS experiment, t.number,
        row_number() OVER by_end AS ended, t.value,
        CASE coalesce(o.goal, 'min')
            WHEN 'max' THEN max(t.value) OVER by_end
@@ -227,7 +233,7 @@ WINDOW by_end AS (PARTITION BY t.study_id ORDER BY t.ended_at_ms, t.number ROWS 
 CREATE VIEW ranking AS
 -- One row a trial that has a value: its place by the first objective. Where trials race over seeds, those with fewer seeds
 -- than the most come last. A trial that goes on keeps the value it had until it ends again.
-SELECT t.study_id, e.name AS experiment,
+SELECT t.study_id, s.experiment_id, e.name AS experiment,
        rank() OVER (PARTITION BY t.study_id
                     ORDER BY CASE s.strategy WHEN 'racing' THEN t.dropped ELSE 0 END,
                              CASE o.goal WHEN 'max' THEN -t.value ELSE t.value END) AS place,
@@ -272,7 +278,7 @@ WITH standing AS (
 ), valued AS (
     SELECT trial_id, study_id FROM loss GROUP BY trial_id HAVING count(*) = count(loss)
 )
-SELECT t.study_id, e.name AS experiment, t.number, t.vals AS "values", t.params
+SELECT t.study_id, s.experiment_id, e.name AS experiment, t.number, t.vals AS "values", t.params
 FROM valued v
 JOIN standing t ON t.id = v.trial_id
 JOIN study s ON s.id = t.study_id

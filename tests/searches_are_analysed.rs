@@ -87,6 +87,18 @@ fn one_objective() {
             .ok()
             .starts_with(&format!("trial {}: loss ", best["number"]))
     );
+    // Nobody's runs stand on a leaderboard: its trials are in the report, and the best one in lists.
+    let report = lab.mle(&["report", "toy", "--format", "md"]).ok();
+    let table = report.split("## The best trials").nth(1).unwrap();
+    let rows: Vec<&str> = table.trim().lines().take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 12, "{report}");
+    assert!(rows[2].starts_with(&format!("| {} | ", best["number"])), "{report}");
+    assert!(report.contains("search, 30 of 31 trials complete."), "{report}");
+    lab.mle(&["report", "toy", "--format", "html", "--out", "toy.html"]).ok();
+    assert!(lab.read("toy.html").contains("<h3>The best trials</h3>"));
+    let value = best["values"][0].as_f64().unwrap();
+    assert_eq!(lab.sql("s.db", "SELECT best FROM experiments"), [value.to_string()]);
+    assert_eq!(json_of(&lab, &["protocol"])[0]["best"], json!(value));
     lab.mle(&["study", "history", "toy", "--objective", "gain"])
         .fails(2, "\"gain\" is no objective");
     // A refined space says which trials still count.

@@ -262,9 +262,9 @@ const VIEWS: &[(&str, &str)] = &[
         "experiment_id experiment place metric goal mean low95 high95 std iqm median seeds failed \
          config_id name params",
     ),
-    ("best_so_far", "study_id experiment number ended value best ended_at"),
-    ("ranking", "study_id experiment place number metric value values params"),
-    ("pareto", "study_id experiment number values params"),
+    ("best_so_far", "study_id experiment_id experiment number ended value best ended_at"),
+    ("ranking", "study_id experiment_id experiment place number metric value values params"),
+    ("pareto", "study_id experiment_id experiment number values params"),
 ];
 
 #[test]

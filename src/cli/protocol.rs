@@ -303,8 +303,8 @@ fn text_of(detail: &Detail, output: &Output) -> String {
     for (name, text) in crate::report::facts(detail) {
         add(&name, &text);
     }
-    for objective in &detail.objectives {
-        add("objective", &crate::report::objective(objective));
+    for objective in crate::report::objectives(detail) {
+        add("objective", &objective);
     }
     if let Some(best) = it.best {
         add("best", &number(best));

@@ -415,7 +415,7 @@ pub(super) fn gather(tx: &ReadTx, id: ExperimentId) -> Result<Data> {
         error: summary.error.clone(),
         tags: summary.tags.clone(),
         facts: super::facts::facts(&detail),
-        objectives: detail.objectives.iter().map(super::facts::objective).collect(),
+        objectives: super::facts::objectives(&detail),
         places: place_rows(&places),
         has_epochs: places.iter().any(|place| place.epochs.is_some()),
         legend_of_intervals: legend_of_intervals(&places),

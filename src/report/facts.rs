@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::display::{shorten, size};
-use crate::protocol::{Aggregate, Detail, Goal, Objective, ValueFrom};
+use crate::protocol::{Aggregate, Detail, Goal, Kind, Objective, ValueFrom};
 
 /// Returns what, when, where and with which code, as pairs of a word and a text.
 pub(crate) fn facts(detail: &Detail) -> Vec<(String, String)> {
@@ -17,7 +17,7 @@ pub(crate) fn facts(detail: &Detail) -> Vec<(String, String)> {
     };
     add("project", Some(summary.project.clone()));
     add("kind", Some(summary.kind.to_string()));
-    add("runs", Some(runs(detail)));
+    add("runs", (summary.runs > 0).then(|| runs(detail)));
     add("added", Some(clock::local(summary.created_at_ms)));
     add("started", summary.started_at_ms.map(clock::local));
     add("ended", summary.ended_at_ms.map(clock::local));
@@ -67,12 +67,22 @@ fn git(detail: &Detail) -> Option<String> {
     Some(format!("{commit}{}{dirty}", branch.unwrap_or_default()))
 }
 
-/// Returns an objective as a sentence.
-pub(crate) fn objective(objective: &Objective) -> String {
+/// Returns the objectives as sentences.
+pub(crate) fn objectives(detail: &Detail) -> Vec<String> {
+    // What is told by hand is of no run.
+    let by_hand = detail.summary.kind == Kind::Log && detail.summary.runs == 0;
+    let sentence = |objective| sentence(objective, !by_hand);
+    detail.objectives.iter().map(sentence).collect()
+}
+
+fn sentence(objective: &Objective, of_runs: bool) -> String {
     let goal = match objective.goal {
         Goal::Min => "smallest",
         Goal::Max => "largest",
     };
+    if !of_runs {
+        return format!("{goal} {}", objective.metric);
+    }
     let from = match objective.value_from {
         ValueFrom::Last => "last",
         ValueFrom::Best => "best",

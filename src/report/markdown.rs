@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::data::Data;
-use super::search::Front;
+use super::search::Table;
 use crate::display::{sanitize, sanitize_lines};
 
 /// Writes the whole document.
@@ -31,8 +31,11 @@ pub(super) fn render(data: &Data) -> String {
         let _ = writeln!(out, "## Best config: {}\n", text(name));
         pairs(&mut out, ["parameter", "value"], params);
     }
+    if let Some(search) = &data.search {
+        let _ = writeln!(out, "## Search\n\n{}.\n", text(&search.summary));
+    }
     if let Some(search) = data.search.as_ref().filter(|search| !search.importance.is_empty()) {
-        let _ = writeln!(out, "## Which parameters matter\n\n{}.\n", text(&search.summary));
+        out.push_str("## Which parameters matter\n\n");
         out.push_str("| parameter | variance it explains alone | what the best have in common |\n");
         out.push_str("|---|---:|---:|\n");
         for (name, alone, among_best) in &search.importance {
@@ -40,8 +43,8 @@ pub(super) fn render(data: &Data) -> String {
         }
         out.push('\n');
     }
-    if let Some(front) = data.search.as_ref().and_then(|search| search.front.as_ref()) {
-        tradeoffs(&mut out, front);
+    if let Some(table) = data.search.as_ref().and_then(|search| search.table.as_ref()) {
+        trials(&mut out, table);
     }
     for chart in &data.charts {
         let _ = writeln!(out, "## {} at the end\n", text(&chart.title));
@@ -116,16 +119,16 @@ fn leaderboard(out: &mut String, data: &Data) {
     }
 }
 
-fn tradeoffs(out: &mut String, front: &Front) {
-    let metrics: Vec<String> = front.metrics.iter().map(|metric| text(metric)).collect();
-    out.push_str("## Trials that no other beats in all objectives\n\n");
+fn trials(out: &mut String, table: &Table) {
+    let metrics: Vec<String> = table.metrics.iter().map(|metric| text(metric)).collect();
+    let _ = writeln!(out, "## {}\n", table.title);
     let _ = writeln!(out, "| trial | {} | parameters |", metrics.join(" | "));
     let _ = writeln!(out, "|---:|{}---|", "---:|".repeat(metrics.len()));
-    for row in &front.rows {
+    for row in &table.rows {
         let _ =
             writeln!(out, "| {} | {} | {} |", row.trial, row.values.join(" | "), text(&row.params));
     }
-    left_out(out, front.left_out, "trials");
+    left_out(out, table.left_out, "trials");
 }
 
 fn runs(out: &mut String, data: &Data) {

@@ -20,7 +20,7 @@ use crate::sql::named;
 use crate::store::{ReadTx, WriteTx, named_params};
 
 pub use data::{Failed, Place, commands, count_pruned, failed_configs, leaderboard, seeds_of_plan};
-pub(crate) use facts::{facts, objective};
+pub(crate) use facts::{facts, objectives};
 
 const REPORTS: &str = named(include_str!("../../sql/report.sql"), "reports_of_experiment");
 

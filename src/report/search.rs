@@ -23,6 +23,8 @@ const SLICE_MAX: usize = 12;
 const IMPORTANCE_MAX: usize = 500;
 /// The most trials of a front that have a row.
 const FRONT_MAX: usize = 30;
+/// The most of the best trials that have a row.
+const TOP_MAX: usize = 10;
 /// The share of the trials that counts as the best.
 const BEST_SHARE: f64 = 0.1;
 
@@ -41,21 +43,23 @@ pub(super) struct Search {
     pub(super) slices: Vec<Plot>,
     /// Parameter, share of the variance it explains alone, share of what the best have in common.
     pub(super) importance: Vec<(String, String, String)>,
-    /// Where there are several objectives.
-    pub(super) front: Option<Front>,
+    /// Where there are several objectives the trials of the front; else, where no runs stand on a leaderboard, the best.
+    pub(super) table: Option<Table>,
 }
 
-/// The trials that no other is better than in all objectives.
+/// Some trials, each with its objectives and parameters.
 #[derive(Debug, Serialize)]
-pub(super) struct Front {
+pub(super) struct Table {
+    /// Which they are.
+    pub(super) title: &'static str,
     pub(super) metrics: Vec<String>,
-    pub(super) rows: Vec<FrontRow>,
+    pub(super) rows: Vec<TableRow>,
     /// So many more have no row.
     pub(super) left_out: i64,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct FrontRow {
+pub(super) struct TableRow {
     pub(super) trial: u64,
     pub(super) values: Vec<String>,
     pub(super) params: String,
@@ -112,6 +116,19 @@ pub(super) fn search(tx: &ReadTx, id: ExperimentId) -> Result<Option<Search>> {
             plots.push(Plot { title, svg });
         }
     }
+    let table = match goals.len() {
+        1 if study::is_by_hand(tx, study)? => {
+            let best = analysis::ranking(&all, &goals);
+            Some(table_of("The best trials", &best, TOP_MAX, &goals))
+        }
+        1 => None,
+        _ => Some(table_of(
+            "Trials that no other beats in all objectives",
+            &front,
+            FRONT_MAX,
+            &goals,
+        )),
+    };
     let slices = order.iter().take(SLICE_MAX);
     Ok(Some(Search {
         summary: format!(
@@ -121,7 +138,7 @@ pub(super) fn search(tx: &ReadTx, id: ExperimentId) -> Result<Option<Search>> {
         slices: slices.filter_map(|param| slice(param, &inside, &metric)).collect(),
         plots,
         importance: texts,
-        front: (goals.len() > 1).then(|| table_of(&front, &goals)),
+        table,
     }))
 }
 
@@ -132,17 +149,23 @@ fn front_of<'a>(trials: &[&'a Trial], goals: &[(String, Goal)]) -> Vec<&'a Trial
     numbers.iter().filter_map(|number| by_number.get(number).copied()).collect()
 }
 
-fn table_of(front: &[&Trial], goals: &[(String, Goal)]) -> Front {
-    let row = |trial: &&Trial| FrontRow {
+fn table_of(
+    title: &'static str,
+    trials: &[&Trial],
+    most: usize,
+    goals: &[(String, Goal)],
+) -> Table {
+    let row = |trial: &&Trial| TableRow {
         trial: trial.number,
         values: trial.standing().into_iter().flatten().map(|it| display::number(*it)).collect(),
         params: display::params_short(&trial.params),
     };
     let word = |(metric, goal): &(String, Goal)| format!("{metric} ({})", goal.as_str());
-    Front {
+    Table {
+        title,
         metrics: goals.iter().map(word).collect(),
-        rows: front.iter().take(FRONT_MAX).map(row).collect(),
-        left_out: i64::try_from(front.len().saturating_sub(FRONT_MAX)).unwrap_or(i64::MAX),
+        rows: trials.iter().take(most).map(row).collect(),
+        left_out: i64::try_from(trials.len().saturating_sub(most)).unwrap_or(i64::MAX),
     }
 }
 

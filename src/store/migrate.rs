@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_fewer_pages_a_trial.sql"),
     include_str!("../../migrations/0004_add_process.sql"),
     include_str!("../../migrations/0005_a_trial_ends_in_place.sql"),
+    include_str!("../../migrations/0006_views_name_their_experiment.sql"),
 ];
 
 /// The public interface: every view, dropped and created again by each migration.

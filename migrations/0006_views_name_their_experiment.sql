@@ -1,0 +1,2 @@
+-- Views alone have changed, and are made anew after each migration: those of trials name their experiment's id, and the best
+-- value of an experiment whose trials are tried by hand is that of its trials.
