@@ -34,12 +34,14 @@ pub struct Past {
     pub epochs: Option<u64>,
     /// The first objective after each epoch run so far, to be minimised; NaN where it was no number.
     pub curve: Vec<f64>,
+    /// Whether it was given to the study, and not proposed by its strategy.
+    pub added: bool,
 }
 
 impl Past {
-    /// Returns a trial without epochs.
+    /// Returns a trial without epochs, as proposed by the strategy.
     pub fn new(number: u64, params: Map<String, Value>, state: PastState) -> Past {
-        Past { number, params, state, epochs: None, curve: Vec::new() }
+        Past { number, params, state, epochs: None, curve: Vec::new(), added: false }
     }
 
     /// Returns the first objective of a complete trial, when it is a number.

@@ -269,6 +269,7 @@ impl Search {
     fn past_of(&self, number: u64, row: &Row) -> Past {
         let mut past = Past::new(number, row.params.clone(), PastState::Pending);
         past.epochs = row.epochs;
+        past.added = !row.asked;
         if let Some(from) = row.from
             && let Some(parent) = self.past(from.number)
         {

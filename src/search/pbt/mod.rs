@@ -76,12 +76,31 @@ enum Stand {
     Missing,
 }
 
+/// The trials that were proposed here, numbered from 0: no others are members of the population, whose checkpoints can be
+/// copied.
+struct Own<'a>(Vec<&'a Past>);
+
+impl<'a> Own<'a> {
+    fn of(history: &'a History) -> Own<'a> {
+        Own(history.trials().iter().filter(|past| !past.added).collect())
+    }
+
+    fn get(&self, own: u64) -> Option<&'a Past> {
+        self.0.get(usize::try_from(own).ok()?).copied()
+    }
+
+    /// Returns the number in the study of one that has begun.
+    fn number(&self, own: u64) -> u64 {
+        self.get(own).map_or(own, |past| past.number)
+    }
+}
+
 /// A member of the population during one turn.
 #[derive(Clone, Debug, PartialEq)]
 struct Member {
-    /// Its trial.
+    /// Its trial, among the own ones.
     number: u64,
-    /// How the trial begins, if it begins with this turn as a copy: from which trial, of which parameters.
+    /// How the trial begins, if it begins with this turn as a copy: from which own trial, of which parameters.
     copy: Option<(u64, Map<String, Value>)>,
 }
 
@@ -135,7 +154,7 @@ impl Pbt {
         members: &[Member],
         stands: &[Stand],
         turns: &[Turn],
-        history: &History,
+        trials: &Own<'_>,
     ) -> Result<Vec<Member>> {
         let ranking = ranking(stands);
         let mut next_number = members.iter().map(|member| member.number).max().unwrap_or(0) + 1;
@@ -152,7 +171,7 @@ impl Pbt {
                 continue;
             };
             let parent = members[model].number;
-            let Some(past) = history.get(parent) else { continue };
+            let Some(past) = trials.get(parent) else { continue };
             let params =
                 self.explorer.explore(&past.params, next_number, turn + 1, turns, &beside)?;
             beside.push(params.clone());
@@ -247,6 +266,7 @@ impl Strategy for Pbt {
         if self.cursor.follow(history).0 {
             self.decided.clear();
         }
+        let trials = &Own::of(history);
         let mut members: Vec<Member> =
             (0..self.settings.population).map(|number| Member { number, copy: None }).collect();
         let mut turns: Vec<Turn> = Vec::new();
@@ -254,22 +274,26 @@ impl Strategy for Pbt {
         loop {
             let end = self.end(turn);
             let stands: Vec<Stand> =
-                members.iter().map(|member| stand(history, member.number, end)).collect();
+                members.iter().map(|member| stand(trials, member.number, end)).collect();
             for (member, stand) in members.iter().zip(&stands) {
                 match (stand, &member.copy) {
                     (Stand::Short, _) => {
-                        self.note(history, turn, member.number);
-                        return Ok(Proposal::Resume { number: member.number, epochs: end });
+                        self.note(trials, turn, member.number);
+                        return Ok(Proposal::Resume {
+                            number: trials.number(member.number),
+                            epochs: end,
+                        });
                     }
                     (Stand::Missing, Some((parent, params))) => {
-                        let from = Some(Origin { number: *parent, epochs: self.end(turn - 1) });
+                        let number = trials.number(*parent);
+                        let from = Some(Origin { number, epochs: self.end(turn - 1) });
                         let params = params.clone();
-                        self.note(history, turn, member.number);
+                        self.note(trials, turn, member.number);
                         return Ok(Proposal::New { params, epochs: Some(end), from });
                     }
                     (Stand::Missing, None) => {
                         if let Some(params) = self.begin(history)? {
-                            self.note(history, turn, member.number);
+                            self.note(trials, turn, member.number);
                             return Ok(Proposal::New { params, epochs: Some(end), from: None });
                         }
                     }
@@ -287,17 +311,20 @@ impl Strategy for Pbt {
                     let next = self.end(turn + 1);
                     for (at, member) in members.iter().enumerate() {
                         if self.goes_on(turn, at, member.number, &stands)
-                            && stand(history, member.number, next) == Stand::Short
+                            && stand(trials, member.number, next) == Stand::Short
                         {
-                            self.note_going_on(history, turn, at, member.number, &stands);
-                            return Ok(Proposal::Resume { number: member.number, epochs: next });
+                            self.note_going_on(trials, turn, at, member.number, &stands);
+                            return Ok(Proposal::Resume {
+                                number: trials.number(member.number),
+                                epochs: next,
+                            });
                         }
                     }
                 }
                 return Ok(Proposal::Wait);
             }
             turns.extend(gains(
-                history,
+                trials,
                 &members,
                 &stands,
                 turn,
@@ -312,7 +339,7 @@ impl Strategy for Pbt {
                     known.next.clone()
                 }
                 _ => {
-                    let next = self.succeed(turn, &present, &stands, &turns, history)?;
+                    let next = self.succeed(turn, &present, &stands, &turns, trials)?;
                     self.decided.truncate(turn as usize);
                     self.decided.push(Decision { members: present, stands, next: next.clone() });
                     next
@@ -329,7 +356,7 @@ impl Strategy for Pbt {
 
 impl Pbt {
     /// Notes what is known of the member that does turn `turn` with trial `number`.
-    fn note(&mut self, history: &History, turn: u64, number: u64) {
+    fn note(&mut self, trials: &Own<'_>, turn: u64, number: u64) {
         let before = turn.checked_sub(1).and_then(|turn| self.decided.get(turn as usize));
         let Some(Decision { members, stands, next }) = before else {
             self.notes = notes_of(number, turn);
@@ -340,20 +367,20 @@ impl Pbt {
         let copied = members.iter().position(|member| member.number == parent).unwrap_or(at);
         let explores = next[at].copy.is_some();
         let old = (members[at].number, stands[at]);
-        self.notes = copy_notes(history, turn, at, copied, explores, old, (parent, stands[copied]));
+        self.notes = copy_notes(trials, turn, at, copied, explores, old, (parent, stands[copied]));
     }
 
     /// Notes that a member goes on to the turn after `turn` before the others have ended theirs.
     fn note_going_on(
         &mut self,
-        history: &History,
+        trials: &Own<'_>,
         turn: u64,
         at: usize,
         number: u64,
         stands: &[Stand],
     ) {
         let own = (number, stands[at]);
-        self.notes = copy_notes(history, turn + 1, at, at, false, own, own);
+        self.notes = copy_notes(trials, turn + 1, at, at, false, own, own);
     }
 }
 
@@ -367,7 +394,7 @@ fn notes_of(worker: u64, turn: u64) -> Map<String, Value> {
 
 /// Notes on a member of a later turn: what it had, and what it goes on from, each a trial and how it stood.
 fn copy_notes(
-    history: &History,
+    trials: &Own<'_>,
     turn: u64,
     at: usize,
     copied: usize,
@@ -376,7 +403,7 @@ fn copy_notes(
     copy: (u64, Stand),
 ) -> Map<String, Value> {
     let mut notes = notes_of(at as u64, turn);
-    let params = |number: u64| match history.get(number) {
+    let params = |number: u64| match trials.get(number) {
         Some(past) => Value::Object(past.params.clone()),
         None => Value::Null,
     };
@@ -421,9 +448,8 @@ fn ranking(stands: &[Stand]) -> Vec<usize> {
     order
 }
 
-fn stand(history: &History, number: u64, epochs: u64) -> Stand {
-    match history.get(number) {
-        None if number < history.next_number() => Stand::Out,
+fn stand(trials: &Own<'_>, number: u64, epochs: u64) -> Stand {
+    match trials.get(number) {
         None => Stand::Missing,
         Some(past) => stand_of(past, epochs),
     }
@@ -450,7 +476,7 @@ fn stand_of(past: &Past, epochs: u64) -> Stand {
 
 /// Returns by how much each member's loss fell in a turn; the first turn has nothing before it.
 fn gains(
-    history: &History,
+    trials: &Own<'_>,
     members: &[Member],
     stands: &[Stand],
     turn: u64,
@@ -460,9 +486,9 @@ fn gains(
         if turn == 0 {
             return None;
         }
-        let past = history.get(member.number)?;
+        let past = trials.get(member.number)?;
         let from = member.copy.as_ref().map_or(member.number, |(parent, _)| *parent);
-        match (stand(history, from, before), stand_now) {
+        match (stand(trials, from, before), stand_now) {
             (Stand::Value(was), Stand::Value(is)) => {
                 Some(Turn { turn, params: past.params.clone(), gain: was - is })
             }

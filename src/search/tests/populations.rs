@@ -126,6 +126,41 @@ fn what_is_decided_does_not_depend_on_who_ended_first() {
     }
 }
 
+/// What was given with a value has no checkpoint here, however good it is.
+#[test]
+fn a_trial_that_was_given_is_no_member() {
+    for name in ["pbt", "pb2"] {
+        let own = json!({"population": 4, "interval": 5});
+        let mut engine = Engine::new(name, setup(own, 20)).unwrap();
+        let give = |engine: &mut Engine| {
+            let number = engine.history().next_number();
+            let params = settings(json!({"h0": 0.5, "h1": 0.5}));
+            let state = PastState::Complete { values: vec![-9.0] };
+            let curve = vec![-9.0; 20];
+            engine.put(Past {
+                epochs: Some(20),
+                curve,
+                added: true,
+                ..Past::new(number, params, state)
+            });
+        };
+        let (mut toy, mut own) = (Toy::default(), Vec::new());
+        give(&mut engine);
+        while let Ok(asked) = engine.ask().unwrap() {
+            assert!(asked.from.is_none_or(|from| own.contains(&from.number)), "{asked:?}");
+            own.push(asked.number);
+            let told = toy.train(&asked);
+            engine.tell(asked.number, told).unwrap();
+            if own.len() % 3 == 0 {
+                give(&mut engine);
+            }
+        }
+        // Four turns of four members, each of them trained here.
+        assert_eq!(own.len(), 16, "{name}");
+        assert!(own.iter().any(|number| *number > 4), "{name}");
+    }
+}
+
 #[test]
 fn the_worst_copies_the_best_and_the_rest_go_on() {
     let own = json!({"population": 5, "interval": 2, "resample": 0.0});
