@@ -8,6 +8,7 @@ SELECT e.id, e.uid, e.name, e.purpose, e.project, e.kind, e.state,
        (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id) AS runs,
        (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'complete') AS runs_complete,
        (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'failed') AS runs_failed,
+       (SELECT coalesce(sum(n.n), 0) FROM run_count n WHERE n.experiment_id = e.id AND n.state = 'pruned') AS runs_pruned,
        o.metric, o.goal,
        CASE WHEN e.kind = 'log' AND EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id)
             THEN (SELECT CASE o.goal WHEN 'max' THEN max(v.value) ELSE min(v.value) END
@@ -51,7 +52,7 @@ SELECT t.id, t.uid, t.study_id, s.experiment_id, e.name AS experiment, t.number,
        json_extract(t.vals, '$[0]') AS value, t.vals AS "values", t.config_id,
        strftime('%Y-%m-%dT%H:%M:%fZ', t.asked_at_ms / 1000.0, 'unixepoch') AS asked_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', t.ended_at_ms / 1000.0, 'unixepoch') AS ended_at,
-       (t.ended_at_ms - t.asked_at_ms) / 1000.0 AS duration_s, t.epochs, t.curve, t.seen, t.extra
+       (t.ended_at_ms - t.asked_at_ms) / 1000.0 AS duration_s, t.epochs, json_array_length(t.curve) AS epochs_reached, t.curve, t.seen, t.extra
 FROM trial t
 JOIN study s ON s.id = t.study_id
 JOIN experiment e ON e.id = s.experiment_id AND e.deleted_at_ms IS NULL;

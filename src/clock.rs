@@ -35,6 +35,13 @@ pub fn local(at_ms: i64) -> String {
         .unwrap_or_else(|| at_ms.to_string())
 }
 
+/// Prints unix milliseconds as the views do: ISO 8601, UTC.
+pub fn iso(at_ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(at_ms)
+        .map(|at| at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+        .unwrap_or_else(|| at_ms.to_string())
+}
+
 /// Prints a length of time as people say it: `850ms`, `12.3s`, `4m 05s`, `2h 03m`, `3d 04h`.
 pub fn duration(ms: i64) -> String {
     let seconds = ms / 1000;

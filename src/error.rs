@@ -194,7 +194,7 @@ impl Error {
                 Some("free some disk space before you go on: nothing half-written was kept".into())
             }
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
-                Some("copy the file to a disk that can be written".into())
+                Some("name a place that can be written, or copy the file to one".into())
             }
             Error::Sqlite { code, .. } if code & 0xff == rusqlite::ffi::SQLITE_FULL => {
                 Some("free some disk space before you go on: nothing half-written was kept".into())

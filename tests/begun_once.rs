@@ -13,7 +13,7 @@ fn a_paused_experiment_is_not_begun_again_unasked() {
     lab.wait_for("slow.db", "SELECT state FROM jobs WHERE id = 2", "running");
     lab.mle(&["run", "s.yaml"]).fails(2, "experiment 1 slow is at work in slow.db, 1 of 2 runs");
     // Programs at work on it would see no more of it.
-    lab.mle(&["protocol", "delete", "slow"]).fails(2, "is running: `mle cancel -e 1` ends it");
+    lab.mle(&["protocol", "delete", "slow"]).fails(2, "is not over: `mle cancel -e 1` ends it");
     lab.signal(running, libc::SIGINT);
     assert_eq!(lab.child(running).wait().unwrap().code(), Some(130));
     let count = "SELECT count(*) FROM experiments";
@@ -100,4 +100,38 @@ fn goals_times_and_memory_are_read_in_every_spelling() {
     assert_eq!(rows, ["7200|4096", "90|300"]);
     add(&["--time", "2y"]).fails(2, "a time such as");
     add(&["--memory", "4X"]).fails(2, "an amount of memory such as");
+}
+
+/// What people are told to type means the file that they work on, also where there are others.
+#[test]
+fn what_is_said_beside_the_progress_is_of_use() {
+    let lab = Lab::new();
+    lab.mle(&["queue", "add", "--db", "other.db", "--", "true"]).ok();
+    lab.write(
+        "bad.yaml",
+        "name: bad\ncommand: sh -c 'exit 7' {x}\nmetric: loss\nworkers: 1\nconfigs: [{x: 1}, {x: 2}, {x: 3}, {x: 4}, {x: 5}, {x: 6}]\n",
+    );
+    let said = lab.mle(&["run", "bad.yaml", "--db", "my own.db"]);
+    for text in [
+        "runs so far failed, the last one: exit code 7; `mle logs ",
+        "see `mle logs 1 --db 'my own.db'`",
+    ] {
+        assert!(said.err.contains(text), "{text}: {}", said.err);
+    }
+    let explained = lab.mle(&["explain", "6", "--db", "my own.db"]).ok();
+    assert!(
+        explained.contains("mle logs 6 --db 'my own.db', then mle retry 6 --db 'my own.db'"),
+        "{explained}"
+    );
+    // A space of three points has no fourth.
+    lab.write(
+        "short.yaml",
+        "name: short\ncommand: sh say.sh {x}\nmetric: loss\nsearch: {strategy: random, trials: 9, space: {x: [1, 2, 3]}}\n",
+    );
+    lab.write("say.sh", "echo \"::mle {\\\"loss\\\": $1}\"\n");
+    let said = lab.mle(&["run", "short.yaml", "--db", "other.db"]).ok();
+    assert!(
+        said.contains("its search ended after 3 of 9 trials: nothing else is left to propose"),
+        "{said}"
+    );
 }

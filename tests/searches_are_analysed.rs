@@ -79,7 +79,7 @@ fn one_objective() {
     assert!(advice["chance"].as_f64().unwrap() > 0.0 && advice["stop"].is_boolean(), "{advice}");
     let text = lab.mle(&["study", "advice", "toy"]).ok();
     assert!(
-        text.contains("another 20 ") && text.contains("go on: a search that stands still"),
+        text.contains("another 20 ") && text.contains("go on: with fewer than 40 ended trials"),
         "{text}"
     );
     assert!(

@@ -29,20 +29,24 @@ fn a_log_of_mle_hyperopt_goes_out_and_comes_back() {
     let printed = lab.mle(&["study", "export", "toy", "--json"]).ok();
     assert_eq!(printed.trim_end(), lab.read("search_log.json").trim_end());
     lab.mle(&["study", "export", "toy", "--out", "search_log.pkl"])
-        .fails(2, "ends neither in .yaml nor in .json");
+        .fails(2, "ends neither in .yaml nor in .json nor in .csv");
+    // The file that everything is in is not written over.
+    lab.mle(&["study", "export", "toy", "--as", "csv", "--out", "s.db"])
+        .fails(2, "s.db: is a database");
+    lab.mle(&["report", "toy", "--out", "s.db"]).fails(2, "s.db: is a database");
     // All trials as a table, also those without a value.
     lab.mle(&["study", "export", "toy", "--out", "trials.csv"]).ok();
     let table = lab.read("trials.csv");
     assert_eq!(lab.mle(&["study", "export", "toy", "--as", "csv"]).ok(), table);
     let lines: Vec<&str> = table.split_terminator("\r\n").collect();
-    let header =
-        "trial,state,source,value,epochs,asked_at_ms,ended_at_ms,param/lr,param/net/act,param/bn";
+    let header = "trial,state,source,value,epochs,epochs_reached,asked_at,ended_at,param/lr,param/net/act,param/bn";
     assert_eq!((lines[0], lines.len()), (header, 15));
     assert!(
-        lines[3].starts_with("2,complete,asked,0.2,,") && lines[4].starts_with("3,failed,asked,,,")
+        lines[3].starts_with("2,complete,asked,0.2,,,")
+            && lines[4].starts_with("3,failed,asked,,,")
     );
     assert!(
-        lines[5].starts_with("4,complete,asked,NaN,,")
+        lines[5].starts_with("4,complete,asked,NaN,,,")
             && lines[14].starts_with("13,running,asked,,,")
     );
     assert!(lines[1].ends_with("true") || lines[1].ends_with("false"), "{}", lines[1]);
@@ -201,6 +205,8 @@ fn a_study_of_optuna_is_taken_over() {
         lab.mle(&[&import[..], &["--new", "--name", "three"]].concat())
             .fails(2, "there is no study \"three\"");
         let added = json_of(&lab, &[&import[..], &["--new", "--name", "one"]].concat());
+        lab.mle(&[&import[..], &["--new", "--name", "one"]].concat())
+            .fails(2, "without --new it takes the trials in");
         assert_eq!(
             (&added["numbers"], &added["left_out"]),
             (&json!([0, 1, 2, 3, 4]), &json!([])),

@@ -366,6 +366,14 @@ fn two_were_pruned_and_one_is_complete(lab: &Lab) {
     assert_eq!(lab.sql("toy.db", "SELECT state FROM experiments"), ["complete"]);
     let explained = lab.mle(&["explain", "-e", "toy", "--db", "toy.db"]).ok();
     assert_eq!(
+        lab.mle(&["status", "--jobs", "cancelled", "--db", "toy.db"])
+            .ok()
+            .matches("its search ended it early: pruned: 5.0")
+            .count(),
+        2
+    );
+    assert!(lab.mle(&["status", "--db", "toy.db"]).ok().contains("jobs: 2 pruned · 1 succeeded"));
+    assert_eq!(
         explained.matches("its search ended it early: pruned: 5.0").count(),
         2,
         "{explained}"

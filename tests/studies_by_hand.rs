@@ -54,6 +54,7 @@ fn a_study_is_asked_and_told_to_its_end() {
         "SELECT count(*), (SELECT count(*) FROM jobs) FROM trials WHERE state = 'running'";
     assert_eq!(lab.sql("s.db", pending), ["3|0"], "at work, with no jobs");
     assert_eq!(lab.mle(&["tell", "toy", "1", "value=nan"]).ok(), "trial 1 is complete\n");
+    lab.mle(&["tell", "toy", "1", "0.5"]).fails(2, "it is complete");
     lab.mle(&["tell", "toy", "1", "value=0.5"])
         .fails(2, "trial 1 was told already: it is complete");
     lab.mle(&["tell", "toy", "0", "--failed"]).ok();
@@ -566,7 +567,7 @@ fn added_trials_and_those_outside_are_told_from_the_others() {
         lab.mle(&["tell", "s", &trial["number"].to_string(), "value=1"]).ok();
     }
     let show = lab.mle(&["study", "show", "s"]).ok();
-    assert!(show.contains("trials 2 of 2, 1 added: 3 complete"), "{show}");
+    assert!(show.contains("trials 2 of 2 proposed, 1 added: 3 complete"), "{show}");
     assert!(!show.contains("outside"), "{show}");
     lab.mle(&["study", "space", "s", "--set", &narrow]).ok();
     for verb in ["show", "best"] {
@@ -648,4 +649,88 @@ fn added_points_are_written_as_proposals_are() {
     lab.mle(&["study", "add", "s", "--file", r#"[{"params": {"w": 32.0, "n": 3.0, "x": 1}}]"#])
         .ok();
     assert_eq!(lab.sql("s.db", "SELECT params FROM trials"), [r#"{"n":3,"w":32,"x":1.0}"#]);
+}
+
+/// Trials outside an edited space are not in the model, and those inside are numbered anew: what was drawn for a number
+/// before is not drawn again, also when a point is added after that.
+#[test]
+fn nothing_is_proposed_twice_after_an_edit_and_a_point() {
+    for (strategy, setting) in
+        [("random", "refine_after=100"), ("nsga2", "population=6"), ("tpe", "startup=30")]
+    {
+        let lab = Lab::new();
+        let axis = r#"{"x": {"type": "real", "low": 0, "high": 1}, "y": {"type": "real", "low": 0, "high": 1}}"#;
+        let new = ["study", "new", "s", "--space", axis, "--strategy", strategy, "--db", "s.db"];
+        lab.mle(&[&new[..], &["--setting", setting]].concat()).ok();
+        for trial in ask(&lab, "s", "12") {
+            let number = trial["number"].to_string();
+            lab.mle(&["tell", "s", &number, &number]).ok();
+        }
+        lab.mle(&["study", "space", "s", "--set", axis, "--constraint", "x < 0.8"]).ok();
+        lab.mle(&["study", "add", "s", "x=0.111", "y=0.5", "--value", "3"]).ok();
+        assert_eq!(ask(&lab, "s", "6").len(), 6);
+        let twice = "SELECT params FROM trials GROUP BY params HAVING count(*) > 1";
+        assert_eq!(lab.sql("s.db", twice), Vec::<String>::new(), "{strategy}");
+        assert_eq!(
+            json_of(&lab, &["study", "replay", "s"])["identical"],
+            json!(true),
+            "{strategy}"
+        );
+    }
+}
+
+/// A proposal may be that a trial goes on: it is derived by a strategy that knows the points that were added too.
+#[test]
+fn what_goes_on_after_a_point_was_added_is_derived_again() {
+    for (strategy, seed) in [
+        ("freeze_thaw", "1"),
+        ("freeze_thaw", "3"),
+        ("racing", "2"),
+        ("racing", "5"),
+        ("asha", "1"),
+    ] {
+        let lab = Lab::new();
+        let axis = |high: &str| format!(r#"{{"x": {{"type": "real", "low": 0, "high": {high}}}}}"#);
+        let new =
+            ["study", "new", "s", "--space", &axis("1"), "--strategy", strategy, "--seed", seed];
+        lab.mle(&[&new[..], &["--epochs", "9", "--db", "s.db"]].concat()).ok();
+        let train = || {
+            for trial in ask(&lab, "s", "1") {
+                let x = trial["params"]["x"].as_f64().unwrap();
+                let epochs = trial["epochs"].as_u64().unwrap();
+                let noise = |at: u64| ((at * 7919 + 13) % 97) as f64 / 97.0;
+                let curve: Vec<String> = (1..=epochs)
+                    .map(|at| ((x - 0.3).abs() + noise(at) / at as f64).to_string())
+                    .collect();
+                lab.mle(&["tell", "s", &trial["number"].to_string(), "--curve", &curve.join(",")])
+                    .ok();
+            }
+        };
+        (0..8).for_each(|_| train());
+        lab.mle(&["study", "space", "s", "--set", &axis("0.8")]).ok();
+        for x in ["x=0.2", "x=0.41"] {
+            lab.mle(&["study", "add", "s", x, "--value", "0.5"]).ok();
+            (0..6).for_each(|_| train());
+        }
+        for how in [&["study", "replay", "s"][..], &["study", "replay", "s", "--cold"]] {
+            assert_eq!(json_of(&lab, how)["identical"], json!(true), "{strategy} {seed} {how:?}");
+        }
+    }
+}
+
+#[test]
+fn a_study_by_hand_is_halted_by_either_name_and_its_deletion_is_told() {
+    let lab = Lab::new();
+    lab.mle(&["study", "new", "h", "--space", SPACE, "--db", "s.db"]).ok();
+    ask(&lab, "h", "1");
+    lab.mle(&["pause", "h"]).ok();
+    lab.mle(&["ask", "h"]).fails(2, "is paused");
+    assert!(lab.mle(&["resume", "h"]).ok().contains("it can be asked"));
+    assert_eq!(ask(&lab, "h", "1").len(), 1);
+    lab.mle(&["protocol", "delete", "h"]).ok();
+    lab.mle(&["tell", "h", "0", "1"]).fails(2, "`mle protocol undelete 1` brings it back");
+    lab.mle(&["protocol", "undelete", "h"]).ok();
+    lab.mle(&["tell", "h", "0", "1"]).ok();
+    let far = ["study", "new", "far", "--space", SPACE, "--strategy", "asha", "--epochs"];
+    lab.mle(&[&far[..], &["1000001"]].concat()).fails(2, "is more than 1000000");
 }

@@ -199,7 +199,7 @@ fn the_schema_on_paper_is_the_one_in_a_file() {
 const VIEWS: &[(&str, &str)] = &[
     (
         "experiments",
-        "id uid name purpose project kind state runs runs_complete runs_failed metric goal best \
+        "id uid name purpose project kind state runs runs_complete runs_failed runs_pruned metric goal best \
          created_at started_at ended_at duration_s host user_name cwd command_line git_commit \
          git_branch git_dirty script_name script_hash environment spec_name spec_text error tags",
     ),
@@ -212,7 +212,7 @@ const VIEWS: &[(&str, &str)] = &[
     (
         "trials",
         "id uid study_id experiment_id experiment number source state params value values config_id \
-         asked_at ended_at duration_s epochs curve seen extra",
+         asked_at ended_at duration_s epochs epochs_reached curve seen extra",
     ),
     (
         "runs",

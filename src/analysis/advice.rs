@@ -5,15 +5,18 @@
 //! next to bring `r = min(1, last / before)` of the one before it (a half where that one brought nothing): of `more` trials
 //! after `n`, with `d = log2((n + more) / n)`, `last · r · (1 - r^d) / (1 - r)`, and not more than the distance between the
 //! best and the median, beyond which an extrapolation says nothing. The chance of
-//! any improvement takes improvements as rare events: with `k` of them in the last doubling, `1 - exp(-(k + 1/2) ·
-//! log2((n + more) / n))`. Neither knows the strategy or the space, and a search that has just found a new valley does
-//! better.
+//! any improvement takes improvements as rare events whose rate is as uncertain as `k` of them in the last doubling leave
+//! it (Jeffreys' prior): `1 - (1 + log2((n + more) / n))^-(k + 1/2)`. Neither knows the strategy or the space, and a search
+//! that has just found a new valley does better: before [`STOP_MIN`] trials have ended none is told to stop.
 
 use super::best::{Step, better};
 use crate::protocol::Goal;
 
 /// With fewer ended trials nothing is said.
 pub const ENDED_MIN: usize = 8;
+
+/// With fewer ended trials nobody is told to stop.
+pub const STOP_MIN: usize = 40;
 
 /// A chance of improvement below which it is not worth to wait for one.
 const UNLIKELY: f64 = 0.3;
@@ -36,6 +39,8 @@ pub struct Advice {
     /// Whether less than a hundredth of that range is expected; where the last half brought nothing, whether any improvement
     /// is unlikely too.
     pub stop: bool,
+    /// Whether it would say stop, had more trials ended.
+    pub early: bool,
 }
 
 /// Returns what `more` trials are expected to bring; nothing when too few have ended or none has a value.
@@ -69,8 +74,8 @@ pub fn advice(steps: &[Step], goal: Goal, more: u64) -> Option<Advice> {
     let median = crate::aggregate::quantile(values.len(), 0.5, |i| values[i]);
     let range = (median - best).abs();
     let expected = (last * times).min(range);
-    let chance = 1.0 - (-(count as f64 + 0.5) * doublings).exp();
-    let is_small = expected < 0.01 * range;
+    let chance = 1.0 - (1.0 + doublings).powf(-(count as f64 + 0.5));
+    let stands_still = expected < 0.01 * range && (last > 0.0 || chance < UNLIKELY);
     Some(Advice {
         more,
         expected,
@@ -78,6 +83,7 @@ pub fn advice(steps: &[Step], goal: Goal, more: u64) -> Option<Advice> {
         last,
         before,
         range,
-        stop: is_small && (last > 0.0 || chance < UNLIKELY),
+        stop: stands_still && n >= STOP_MIN,
+        early: stands_still && n < STOP_MIN,
     })
 }

@@ -14,7 +14,7 @@ mod slices;
 #[cfg(test)]
 mod tests;
 
-pub use advice::{Advice, ENDED_MIN, advice};
+pub use advice::{Advice, ENDED_MIN, STOP_MIN, advice};
 pub use best::{Step, history, losses, ranking};
 pub use compare::{Comparison, Contender, Course, compare};
 pub use importance::{Importance, importance};
@@ -42,6 +42,8 @@ pub struct Trial {
     pub epochs: Option<u64>,
     /// The first objective after each epoch, as the user has it.
     pub curve: Vec<f64>,
+    /// The values the file has of it: those of a pruned one are what it was worth when it was stopped.
+    pub values_known: Option<Vec<f64>>,
     /// The values it had before it went on, as long as it is at work again.
     pub before: Option<Vec<f64>>,
     /// With how many seeds it was run, where trials race over them.

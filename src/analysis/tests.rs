@@ -31,6 +31,7 @@ fn trial(number: u64, params: Map<String, Value>, state: PastState) -> Trial {
         epochs: None,
         curve: Vec::new(),
         seeds: None,
+        values_known: None,
         before: None,
         asked_at_ms: 0,
         ended_at_ms: ended,
@@ -188,6 +189,14 @@ fn advice_follows_the_last_doublings() {
     flat.extend([2.0; 39]);
     let flat = advice(&steps(&flat), Goal::Min, 20).unwrap();
     assert!(flat.stop && flat.expected == 0.0 && flat.chance < 0.3, "{flat:?}");
+    let mut few = vec![1.0];
+    few.extend([2.0; 29]);
+    let few = advice(&steps(&few), Goal::Min, 20).unwrap();
+    assert!(few.early && !few.stop, "{few:?}");
+    // Of ten draws from one distribution another ten hold a better one half of the time.
+    let even =
+        advice(&steps(&[3.0, 2.0, 4.0, 3.5, 1.5, 2.5, 4.5, 3.0, 1.0, 2.0]), Goal::Min, 10).unwrap();
+    assert!(even.chance > 0.4 && even.chance < 0.8, "{even:?}");
 }
 
 #[test]

@@ -276,9 +276,12 @@ fn value_of_curve(curve: &[f64], objectives: &[Objective], races: bool) -> Resul
 pub(super) fn values(texts: &[String], objectives: &[(String, Goal)]) -> Result<Vec<f64>> {
     let mut values: Vec<Option<f64>> = vec![None; objectives.len()];
     for text in texts {
-        let (name, value) = text
-            .rsplit_once('=')
-            .ok_or_else(|| Error::invalid(text.as_str(), "is not of the form NAME=NUMBER"))?;
+        let (name, value) = match text.rsplit_once('=') {
+            Some(pair) => pair,
+            // Of one objective there is no doubt.
+            None if objectives.len() == 1 => ("value", text.as_str()),
+            None => return Err(Error::invalid(text.as_str(), "is not of the form NAME=NUMBER")),
+        };
         let at = objectives.iter().position(|(metric, _)| metric == name);
         let at = at.or((name == "value" && objectives.len() == 1).then_some(0));
         let Some(at) = at else {

@@ -56,8 +56,12 @@ pub fn run(args: &DoctorArgs, output: &Output, db: &Path) -> Result<()> {
             .iter()
             .filter(|(_, _, pid, start, on)| *on == host && process::start_of(*pid).as_deref() != Some(start))
             .collect();
-        let text = live.iter().map(|(id, kind, pid, _, on)| format!("{kind} {id} ({on}, process {pid})"));
-        say("programs", true, if live.is_empty() { "none at work".into() } else { text.collect::<Vec<_>>().join(", ") });
+        let at_work: Vec<String> = live
+            .iter()
+            .filter(|worker| !gone.contains(worker))
+            .map(|(id, kind, pid, _, on)| format!("{kind} {id} ({on}, process {pid})"))
+            .collect();
+        say("programs", true, if at_work.is_empty() { "none at work".into() } else { at_work.join(", ") });
         if !gone.is_empty() {
             let ids: Vec<String> = gone.iter().map(|worker| worker.0.to_string()).collect();
             say(
@@ -80,7 +84,7 @@ pub fn run(args: &DoctorArgs, output: &Output, db: &Path) -> Result<()> {
         )?;
         say("leases", expired == 0, format!("{expired} ran out and wait to be given back"));
         let dead: i64 = tx.one("SELECT count(*) FROM job WHERE state = 'failed'", [], |row| row.get(0))?;
-        say("failed jobs", true, format!("{dead} (`mle status --jobs failed`)"));
+        say("failed jobs", true, format!("{dead} (`mle status --jobs failed{}`)", super::meaning(db)));
         Ok(())
     })?;
     for program in ["python3", "git"] {

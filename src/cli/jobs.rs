@@ -8,11 +8,12 @@ use crate::cli::named;
 use crate::cli::output::{Output, sanitize};
 use crate::display;
 use crate::error::{Error, Result};
-use crate::id::{ExperimentId, JobId};
+use crate::id::{ExperimentId, JobId, StudyId};
 use crate::lifecycle;
 use crate::protocol;
 use crate::queue::{self, JobSettings, NewJob};
-use crate::store::{Open, SqlValue, Store, WriteTx};
+use crate::store::{Open, ReadTx, SqlValue, Store, WriteTx};
+use crate::study;
 
 /// Name jobs, or a whole experiment.
 #[derive(Debug, Clone, Args)]
@@ -247,7 +248,10 @@ fn count(jobs: &[i64]) -> String {
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`].
 pub fn pause(args: &PauseArgs, output: &Output, db: &Path) -> Result<()> {
-    let id = change(db, &args.experiment, |tx, id| lifecycle::pause(tx, id, "cli"))?;
+    let id = change(db, &args.experiment, |tx, id| match study_by_hand(tx, id)? {
+        Some(study) => study::pause(tx, study, "cli").map(drop),
+        None => lifecycle::pause(tx, id, "cli"),
+    })?;
     output.done(
         &format!("experiment {id} is paused"),
         &serde_json::json!({ "experiment": id, "state": "paused" }),
@@ -261,7 +265,12 @@ pub fn pause(args: &PauseArgs, output: &Output, db: &Path) -> Result<()> {
 pub fn resume(args: &ResumeArgs, output: &Output, db: &Path) -> Result<()> {
     let path = super::quote(&db.display().to_string());
     let go_on = format!("`mle run --resume --db {path}`");
+    let mut by_hand = false;
     let id = change(db, &args.experiment, |tx, id| {
+        if let Some(study) = study_by_hand(tx, id)? {
+            by_hand = true;
+            return study::resume(tx, study, "cli").map(drop);
+        }
         let state = protocol::state(tx, id)?;
         if state != protocol::State::Paused {
             let why = match state.is_end() {
@@ -274,10 +283,23 @@ pub fn resume(args: &ResumeArgs, output: &Output, db: &Path) -> Result<()> {
         }
         lifecycle::resume(tx, id, "cli")
     })?;
+    if by_hand {
+        let done = serde_json::json!({ "experiment": id, "state": "running" });
+        return output.done(&format!("experiment {id} goes on: it can be asked"), &done);
+    }
     output.done(
         &format!("experiment {id} goes on as soon as workers are there: {go_on}, or `mle worker --db {path}` beside mle-scheduler and mle-searcher"),
         &serde_json::json!({ "experiment": id, "state": "running" }),
     )
+}
+
+/// Returns the study of an experiment that has no jobs: to halt it is to ask it for nothing.
+fn study_by_hand(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Option<StudyId>> {
+    let study = study::of_experiment(tx, id)?;
+    study
+        .map(|study| Ok(study::is_by_hand(tx, study)?.then_some(study)))
+        .transpose()
+        .map(Option::flatten)
 }
 
 fn change(
@@ -324,12 +346,16 @@ pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
             .collect();
         return output.rows(&["job".into(), "reason".into(), "remedy".into()], &rows);
     }
+    let meaning = super::meaning(db);
     for (job, reasons) in &explained {
         output.line(&format!("job {job}:"))?;
         for reason in reasons {
             output.line(&format!("  {}", sanitize(&reason.text)))?;
             if let Some(remedy) = &reason.remedy {
-                output.line(&format!("    → {remedy}"))?;
+                // One command, or one after the other.
+                let commands: Vec<String> =
+                    remedy.split(", then ").map(|command| format!("{command}{meaning}")).collect();
+                output.line(&format!("    → {}", commands.join(", then ")))?;
             }
         }
     }

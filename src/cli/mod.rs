@@ -14,6 +14,7 @@ pub mod logs;
 mod named;
 mod news;
 pub mod output;
+mod place;
 pub mod programs;
 pub mod protocol;
 pub mod report;
@@ -28,6 +29,19 @@ pub use args::{Program, command, main};
 /// Quotes a text for a shell, when it needs it: what we print is meant to be pasted.
 pub fn quote(text: &str) -> String {
     shell_words::quote(text).into_owned()
+}
+
+/// Returns what to add to a command for it to mean this file: nothing where it would be taken anyway.
+pub fn meaning(db: &std::path::Path) -> String {
+    let same = |other: &std::path::Path| {
+        let whole = |path: &std::path::Path| std::fs::canonicalize(path).ok();
+        other == db || whole(other).is_some_and(|other| Some(other) == whole(db))
+    };
+    let taken = match std::env::var_os("MLE_DB").filter(|named| !named.is_empty()) {
+        Some(named) => same(named.as_ref()),
+        None => matches!(args::found().as_deref(), Ok([only]) if same(only)),
+    };
+    if taken { String::new() } else { format!(" --db {}", quote(&db.display().to_string())) }
 }
 
 /// Returns the words this program was called with, for the record.

@@ -173,7 +173,7 @@ impl Output {
     pub fn raw(&self, bytes: &[u8]) -> Result<()> {
         if std::io::stdout().is_terminal() {
             let text = String::from_utf8_lossy(bytes);
-            return self.line(sanitize_lines(&text).trim_end());
+            return self.line(sanitize_lines(&text.replace("\r\n", "\n")).trim_end());
         }
         print(bytes)
     }

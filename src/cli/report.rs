@@ -74,7 +74,7 @@ pub fn run(args: &Args, output: &Output, db: &Path) -> Result<()> {
         Format::Html => &report.html,
     };
     if let Some(path) = &args.out {
-        std::fs::write(path, text).map_err(|error| Error::io(path, error))?;
+        super::place::write(path, text.as_bytes(), db)?;
         let path = path.display().to_string();
         let done = format!("wrote the report of experiment {id} to {path}");
         return output.done(&done, &json!({"experiment_id": id, "path": path}));

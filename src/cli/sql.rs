@@ -123,7 +123,10 @@ fn csv(tx: &ReadTx, sql: &str, out: &mut dyn Write) -> Result<()> {
     let is_terminal = std::io::stdout().is_terminal();
     let out = std::cell::RefCell::new(out);
     let line = |line: String| {
-        let line = if is_terminal { sanitize_lines(&line) } else { line.into() };
+        let line = match is_terminal {
+            true => sanitize_lines(line.trim_end_matches("\r\n")) + "\n",
+            false => line.into(),
+        };
         out.borrow_mut().write_all(line.as_bytes()).map_err(failed)
     };
     let start = |names: &[String]| line(csv_line(names.iter().map(String::as_str)));

@@ -31,12 +31,17 @@ pub struct StatusArgs {
     limit: u32,
 }
 
-const EXPERIMENTS: &str = "SELECT id, name, state, runs, runs_complete AS complete, runs_failed AS failed, metric, best,
+const EXPERIMENTS: &str = "SELECT id, name, state, runs, runs_complete AS complete, runs_failed AS failed,
+    runs_pruned AS pruned, metric, best,
     round(duration_s, 1) AS seconds FROM experiments WHERE ?1 IS NULL OR id = ?1 ORDER BY id DESC LIMIT ?2";
-const JOB_COUNTS: &str = "SELECT state, count(*) AS jobs FROM job
-    WHERE ?1 IS NULL OR experiment_id = ?1 GROUP BY state ORDER BY state";
+const JOB_COUNTS: &str = "SELECT CASE WHEN state = 'cancelled' AND EXISTS (SELECT 1 FROM run r WHERE r.id = job.run_id AND r.state = 'pruned')
+                                        THEN 'pruned' ELSE state END AS what, count(*) AS jobs FROM job
+    WHERE ?1 IS NULL OR experiment_id = ?1 GROUP BY what ORDER BY what";
 const JOBS: &str = "SELECT id, experiment, run_id AS run, state, attempt, round(duration_s, 2) AS seconds, exit_code,
-    error, command FROM jobs WHERE (?1 IS NULL OR experiment_id = ?1) AND (?3 = 'all' OR state = ?3) ORDER BY id LIMIT ?2";
+    CASE WHEN state = 'cancelled'
+         THEN coalesce((SELECT 'its search ended it early: ' || coalesce(r.error, 'pruned') FROM run r
+                        WHERE r.id = jobs.run_id AND r.state = 'pruned'), error)
+         ELSE error END AS error, command FROM jobs WHERE (?1 IS NULL OR experiment_id = ?1) AND (?3 = 'all' OR state = ?3) ORDER BY id LIMIT ?2";
 const WORKERS: &str = "SELECT id, kind, host, pid, slots, seen_at, 'at work' AS state,
     (SELECT process_start FROM worker w WHERE w.id = workers.id) AS process_start
     FROM workers WHERE state = 'live' ORDER BY id LIMIT ?1";

@@ -274,9 +274,7 @@ pub fn delete(tx: &WriteTx, experiment: ExperimentId, who: &str) -> Result<bool>
         return Err(Error::Conflict {
             what: "experiment",
             id: experiment.to_string(),
-            why: format!(
-                "is running: `mle cancel -e {experiment}` ends it, `mle pause {experiment}` halts it"
-            ),
+            why: format!("is not over: `mle cancel -e {experiment}` ends it"),
         });
     }
     set_deleted(tx, experiment, Some(tx.now_ms), who)

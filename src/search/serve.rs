@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `{"op": "init", "protocol": 1, "space": …, "objectives": [{"name": "loss", "direction": "minimize"}], "budget": 100, "constraints": [], "seed": 3, "workers": 1, "max_epoch": null, "epoch_budget": null, "options": {"algorithm": "auto", …}}` | `{"ok": true, "name": "auto"}` |
 //! | `{"op": "ask", "n": 1}` | `{"trials": [{"id": 0, "params": {…}}]}`, each with `"epoch"` where the search has epochs, and `"from": {"id": …, "epoch": …}` if it starts from the checkpoint of another; fewer trials with `"wait": true` or `"exhausted": true` |
-//! | `{"op": "tell", "trials": [{"id": 0, "values": [0.31], "status": "ok"}]}` | `{"ok": true}`; `"status"` may be `failed` or `pruned`, with `"values": null`; `"curve"` has a number for each epoch; one value may be `"value": 0.31` |
+//! | `{"op": "tell", "trials": [{"id": 0, "values": [0.31], "status": "ok"}]}` | `{"ok": true}`; `"status"` may be `failed` or `pruned`, with `"values": null`; `"curve"` has a number for each epoch, and alone the value is its last; one value may be `"value": 0.31` |
 //! | `{"op": "quit"}` | none |
 //!
 //! A direction (or goal) is one of the words of specs, from `min` to `maximise`; an objective may be a text, `"loss:max"`. The
@@ -257,6 +257,10 @@ impl Session {
                 let values = values.iter().zip(&self.signs).map(|(v, sign)| v * sign).collect();
                 PastState::Complete { values }
             }
+            // As by `mle tell --curve`: its last value.
+            (None | Some("ok"), None) if self.signs.len() == 1 && !curve.is_empty() => {
+                PastState::Complete { values: vec![curve[curve.len() - 1]] }
+            }
             (None | Some("ok"), None) => {
                 return Err(Error::invalid(what(), "has no values")
                     .with_hint(r#"say "values": [0.3], or "status": "failed""#));
@@ -476,6 +480,7 @@ mod tests {
             r#"{"op": "tell", "id": 4, "values": [1]}"#,
             r#"{"op": "ask", "count": 9}"#,
             r#"{"op": "tell", "trials": [{"id": 4, "value": "abc"}]}"#,
+            r#"{"op": "tell", "trials": [{"id": 4, "curve": [0.9, 0.25]}]}"#,
         ];
         let lines: Vec<&[u8]> = std::iter::once(init.as_slice())
             .chain(rest.iter().flat_map(|line| [b"\n".as_slice(), line.as_bytes()]))
@@ -493,6 +498,7 @@ mod tests {
         assert!(error(10).contains("is no list"), "{}", error(10));
         assert!(error(11).contains("count"), "{}", error(11));
         assert_eq!(error(12), "trial 4: \"abc\" is no number");
+        assert_eq!(replies[13]["ok"], true, "{}", replies[13]);
     }
 
     #[test]

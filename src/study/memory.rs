@@ -184,7 +184,7 @@ impl Search {
         });
         let (from, text) = setup
             .ok_or_else(|| Error::invalid("study", "the file does not say what it is made of"))?;
-        let made = Made::read(text)?;
+        let mut made = Made::read(text)?;
         let before = log.rows.partition_point(|row| row.seen < from);
         let (old, new) = log.rows.split_at(before);
         // The first setup comes before all trials: nothing is outside.
@@ -192,11 +192,11 @@ impl Search {
         let inside: Vec<&Row> = old.iter().filter(is_inside).collect();
         let numbers: Vec<u64> = inside.iter().map(|row| row.number).collect();
         let asked = old.iter().filter(|row| row.asked).count() as u64;
-        let mut setup = made.clone().with_trials(numbers.len() as u64, asked);
         if numbers.len() < old.len() {
             // Numbers that were drawn for before are drawn for again: by other streams.
-            setup.seed = mix(setup.seed ^ from.unsigned_abs());
+            made.setup.seed = mix(made.setup.seed ^ from.unsigned_abs());
         }
+        let setup = made.clone().with_trials(numbers.len() as u64, asked);
         let mut search = Search {
             engine: Engine::new(&made.strategy, setup)?,
             made,

@@ -50,7 +50,11 @@ const STATE_OF_STUDY: &str = named(TEXT, "state_of_study");
 pub fn find(tx: &ReadTx<'_>, word: &str) -> Result<StudyId> {
     let experiment = match protocol::find(tx, word) {
         Err(Error::NotFound { .. }) => {
-            return Err(Error::not_found("study", format!("\"{word}\"")));
+            return Err(match protocol::find_deleted_too(tx, word) {
+                Ok(id) => Error::invalid(format!("study \"{word}\""), "was deleted")
+                    .with_hint(format!("`mle protocol undelete {id}` brings it back")),
+                Err(_) => Error::not_found("study", format!("\"{word}\"")),
+            });
         }
         found => found?,
     };

@@ -236,6 +236,7 @@ pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
             state,
             word,
             epochs: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
+            values_known: values.as_deref().map(numbers),
             before: row.get_ref(11)?.as_str_or_null()?.map(numbers),
             seeds: (row.get_ref(10)?.as_str()? == RACING).then_some(curve.len()),
             curve,

@@ -85,6 +85,7 @@ pub fn replay(tx: &ReadTx<'_>, study: StudyId, cold: bool) -> Result<Replay> {
                 if let Some(search) = search.as_mut()
                     && let Some(resumed) = resumed(search, change)
                 {
+                    search.refresh()?;
                     let derived = search.ask()?;
                     if !replay.compare(resumed, change.seq - 1, derived) {
                         break;

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 
 use crate::cli::output::{Output, note, path_json};
+use crate::cli::place;
 use crate::display::{sanitize, sanitize_lines};
 use crate::error::{Error, Result};
 use crate::id::ExperimentId;
@@ -373,14 +374,7 @@ fn default_db(args: &RunArgs, plan: &Plan) -> PathBuf {
             _ => PathBuf::from("mle.db"),
         };
     }
-    let clean: String = plan
-        .name
-        .chars()
-        .map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' })
-        .take(100)
-        .collect();
-    let clean = clean.trim_matches(|c| c == '.' || c == '-').to_owned();
-    PathBuf::from(format!("{}.db", if clean.is_empty() { "experiment" } else { &clean }))
+    place::db_of(&plan.name)
 }
 
 /// Stores the experiment, where `is_alone` unless another of its name is open.

@@ -1,6 +1,7 @@
 //! How a running experiment looks: a bar on a terminal, plain lines in a pipe, JSON lines for programs.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -30,6 +31,8 @@ pub(super) struct Snapshot {
     /// Seeds each config is to have; 0 when nothing was planned.
     pub seeds: i64,
     pub metric: Option<String>,
+    /// Its study asks for nothing until somebody lets it.
+    pub is_search_paused: bool,
     /// The number of a trial that `mle ask` took, where nothing else is left to do but to wait for its value.
     pub taken: Option<u64>,
     /// Runs there will be: known for fixed sets, and for searches with a limit.
@@ -48,7 +51,8 @@ const COUNTS: &str = "SELECT e.state,
     CASE WHEN e.state = 'running' AND NOT EXISTS (SELECT 1 FROM run_count r WHERE r.experiment_id = e.id AND r.n > 0
                                                   AND r.state IN ('waiting', 'running'))
     THEN (SELECT min(t.number) FROM study s JOIN trial t ON t.study_id = s.id
-          WHERE s.experiment_id = e.id AND s.state <> 'closed' AND t.state = 'running' AND t.in_queue = 0) END
+          WHERE s.experiment_id = e.id AND s.state <> 'closed' AND s.state <> 'paused' AND t.state = 'running' AND t.in_queue = 0) END,
+    EXISTS (SELECT 1 FROM study s WHERE s.experiment_id = e.id AND s.state = 'paused')
 FROM experiment e LEFT JOIN objective o ON o.experiment_id = e.id AND o.position = 0 WHERE e.id = ?1";
 
 const BEST_SMALL: &str = "SELECT mean, n + failed + late FROM score
@@ -94,6 +98,7 @@ pub(super) fn snapshot(tx: &ReadTx<'_>, id: ExperimentId, seeds: i64) -> Result<
             best: None,
             best_seeds: None,
             seeds,
+            is_search_paused: row.get(10)?,
             taken: row.get::<_, Option<i64>>(9)?.map(i64::unsigned_abs),
             expected: if endless {
                 None
@@ -107,6 +112,16 @@ pub(super) fn snapshot(tx: &ReadTx<'_>, id: ExperimentId, seeds: i64) -> Result<
         (snapshot.best, snapshot.best_seeds) = (Some(mean), ended);
     }
     Ok(snapshot)
+}
+
+/// So many runs that all failed are no accident.
+const ALL_FAIL: u64 = 5;
+
+/// Returns the job of the run that failed last, and why it failed.
+fn last_failure(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Option<(i64, String)>> {
+    const SQL: &str = "SELECT j.id, coalesce(r.error, j.error, '') FROM run r JOIN job j ON j.run_id = r.id
+        WHERE r.experiment_id = ?1 AND r.state = 'failed' ORDER BY r.ended_at_ms DESC, r.id DESC LIMIT 1";
+    tx.maybe(SQL, [id], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// The bar where there is room.
@@ -135,6 +150,8 @@ fn style(width: usize, color: bool) -> Option<ProgressStyle> {
 pub(super) struct Progress<'a> {
     output: &'a Output,
     id: ExperimentId,
+    /// What a command needs to mean this file.
+    meaning: String,
     bar: Option<ProgressBar>,
     /// How wide it is as it is styled now.
     bar_width: Option<usize>,
@@ -145,11 +162,14 @@ pub(super) struct Progress<'a> {
     waiting: Option<Waiting>,
     last: Option<Snapshot>,
     said: Option<Instant>,
+    /// It was said that all runs fail.
+    has_warned: bool,
 }
 
 impl<'a> Progress<'a> {
     pub fn new(
         output: &'a Output,
+        db: &Path,
         id: ExperimentId,
         of_command: bool,
         waiting: Option<Waiting>,
@@ -160,7 +180,21 @@ impl<'a> Progress<'a> {
         });
         let (bar_width, at_start, last, said) = (None, None, None, None);
         let started = Instant::now();
-        Progress { output, id, bar, bar_width, started, at_start, silent, waiting, last, said }
+        let meaning = crate::cli::meaning(db);
+        Progress {
+            output,
+            id,
+            meaning,
+            bar,
+            bar_width,
+            started,
+            at_start,
+            silent,
+            waiting,
+            last,
+            said,
+            has_warned: false,
+        }
     }
 
     pub fn show(&mut self, now: &Snapshot) {
@@ -192,13 +226,17 @@ impl<'a> Progress<'a> {
                 clock::duration(i64::try_from(left.as_millis()).unwrap_or(0))
             ));
         }
+        let (id, meaning) = (self.id, &self.meaning);
         if now.state == "paused" {
-            parts.push(format!("paused: `mle resume {}` lets it go on", self.id));
+            parts.push(format!("paused: `mle resume {id}{meaning}` lets it go on"));
+        } else if now.is_search_paused {
+            parts.push(format!(
+                "its search is paused: `mle study resume {id}{meaning}` lets it ask"
+            ));
         }
         if let Some(trial) = now.taken {
             parts.push(format!(
-                "waits for trial {trial}, which `mle ask` took: `mle tell {} {trial} …`",
-                self.id
+                "waits for trial {trial}, which `mle ask` took: `mle tell {id} {trial} …{meaning}`",
             ));
         }
         let message = parts.join(" · ");
@@ -221,7 +259,8 @@ impl<'a> Progress<'a> {
             return;
         }
         let changed = self.last.as_ref().is_none_or(|last| {
-            (last.ended, &last.state, last.taken) != (now.ended, &now.state, now.taken)
+            (last.ended, &last.state, last.taken, last.is_search_paused)
+                != (now.ended, &now.state, now.taken, now.is_search_paused)
         });
         let due = self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
         if !changed || !due {
@@ -244,21 +283,40 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Says that the search waits for points of another program, where that is news.
+    /// Says what is news beside the progress: that all runs fail, or that the search waits for points of another program.
     pub fn look(&mut self, tx: &ReadTx<'_>, now: &Snapshot) -> Result<()> {
+        if !self.silent && !self.has_warned && now.failed >= ALL_FAIL && now.failed == now.ended {
+            self.has_warned = true;
+            if let Some((job, error)) = last_failure(tx, self.id)? {
+                let (n, meaning) = (now.failed, &self.meaning);
+                let text = format!(
+                    "all {n} runs so far failed, the last one: {error}; `mle logs {job}{meaning}` has more, Ctrl-C stops"
+                );
+                self.note(&text);
+            }
+        }
         let Some(waiting) = self.waiting.as_mut().filter(|_| now.state == "running") else {
             return Ok(());
         };
         if !waiting.is_news(tx)? {
             return Ok(());
         }
-        let text = waiting.text();
-        match &self.bar {
-            _ if self.output.json => drop(self.output.json(&waiting.json())),
-            Some(bar) => bar.suspend(|| note(&sanitize_lines(&text))),
-            None => note(&sanitize_lines(&text)),
+        match self.output.json {
+            true => drop(self.output.json(&waiting.json())),
+            false => {
+                let text = waiting.text();
+                self.note(&text);
+            }
         }
         Ok(())
+    }
+
+    /// Says something beside the bar.
+    fn note(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| note(&sanitize_lines(text))),
+            None => note(&sanitize_lines(text)),
+        }
     }
 
     pub fn end(&self) {

@@ -90,7 +90,7 @@ pub(super) fn go_on(
         let jobs = thread()
             .spawn_scoped(scope, move || worker::run(db, &options, stop_jobs))
             .map_err(no_thread)?;
-        let progress = Progress::new(output, id, is_command, Waiting::of(&plan, db, id));
+        let progress = Progress::new(output, db, id, is_command, Waiting::of(&plan, db, id));
         let watched = watch(&mut store, db, id, output, progress, &stop, || {
             turns.is_finished() || jobs.is_finished()
         });
@@ -210,13 +210,20 @@ fn conclude(
         }
         Ok(())
     } else {
-        for line in store.read(|tx| failures(tx, id))? {
+        let meaning = crate::cli::meaning(db);
+        for line in store.read(|tx| failures(tx, id, &meaning))? {
             note(&sanitize(&line));
         }
         print_places(&places, &failed, plan, output)
             .and_then(|()| {
                 let took = elapsed(store, id)?;
                 output.line(&format!("{state} in {took}: everything is in {}", db.display()))
+            })
+            .and_then(|()| match store.read(|tx| stopped_short(tx, id))? {
+                Some((asked, max)) => output.line(&format!(
+                    "its search ended after {asked} of {max} trials: nothing else is left to propose"
+                )),
+                None => Ok(()),
             })
             .and_then(|()| print_next(store, id, &path, places.is_empty(), output))
     };
@@ -233,6 +240,14 @@ fn conclude(
     };
     // How the experiment went matters more than that it could not be said.
     verdict.and(said)
+}
+
+/// Returns how many trials a search proposed and how many it might have, where nothing was left before.
+fn stopped_short(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Option<(i64, i64)>> {
+    const SQL: &str = "SELECT (SELECT count(*) FROM trial t WHERE t.study_id = s.id AND t.source = 'asked') AS asked, s.trial_max
+        FROM study s JOIN experiment e ON e.id = s.experiment_id
+        WHERE s.experiment_id = ?1 AND s.state = 'closed' AND e.state = 'complete' AND s.epoch_max IS NULL AND asked < s.trial_max";
+    tx.maybe(SQL, [id], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// How the command of an experiment ended, when that is why it failed.
@@ -352,7 +367,7 @@ fn elapsed(store: &Store, id: ExperimentId) -> Result<String> {
 }
 
 /// The failed jobs, each with why and where to look; at most five.
-fn failures(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Vec<String>> {
+fn failures(tx: &ReadTx<'_>, id: ExperimentId, meaning: &str) -> Result<Vec<String>> {
     const SQL: &str = "SELECT id, stage, coalesce(error, '') FROM job
                        WHERE experiment_id = ?1 AND state = 'failed' ORDER BY id";
     let all: Vec<(i64, String, String)> =
@@ -363,11 +378,14 @@ fn failures(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Vec<String>> {
         .map(|(job, stage, error)| {
             let which =
                 if stage == "main" { String::new() } else { format!(" ({stage} the runs)") };
-            format!("job {job}{which} failed: {error}; see `mle logs {job}`")
+            format!("job {job}{which} failed: {error}; see `mle logs {job}{meaning}`")
         })
         .collect();
     if all.len() > 5 {
-        lines.push(format!("and {} more failed jobs; see `mle status {id}`", all.len() - 5));
+        lines.push(format!(
+            "and {} more failed jobs; see `mle status {id}{meaning}`",
+            all.len() - 5
+        ));
     }
     // Runs without a value, whose jobs succeeded.
     const EMPTY: &str = "SELECT coalesce(r.error, ''), count(*), min(r.name) FROM run r

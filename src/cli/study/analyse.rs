@@ -493,12 +493,17 @@ pub(super) fn advice(args: &Advice, output: &Output, db: &Path) -> Result<()> {
         return output.json(&json!({
             "objective": metric, "more": found.more, "expected": json_number(found.expected), "chance": found.chance,
             "last": json_number(found.last), "before": json_number(found.before), "range": json_number(found.range),
-            "stop": found.stop,
+            "stop": found.stop, "early": found.early,
         }));
     }
     output.line(&expectation(&found, &sanitize(metric)))?;
     if read.goals.len() > 1 {
         note(&format!("of {} alone; --objective names another", sanitize(metric)));
+    }
+    if found.early {
+        let least = analysis::STOP_MIN;
+        return output
+            .line(&format!("go on: with fewer than {least} ended trials that says little"));
     }
     if !found.stop && found.expected == 0.0 {
         return output.line("go on: a search that stands still so early often finds better");
@@ -524,6 +529,7 @@ mod tests {
             before: 0.1,
             range: 1.0,
             stop: true,
+            early: false,
         };
         let text = "another 20 trials are expected to improve loss by 0.25 (chance of any improvement 59 %)";
         assert_eq!(expectation(&found(0.25), "loss"), text);

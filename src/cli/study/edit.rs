@@ -278,8 +278,20 @@ pub(super) fn warm_start(args: &WarmStart, output: &Output, db: &Path) -> Result
 
 pub(super) fn refine(args: &Refine, output: &Output, db: &Path) -> Result<()> {
     let k = usize::try_from(args.top).unwrap_or(usize::MAX);
-    let space = change(db, &args.study, |tx, study, who| study::refine(tx, study, k, who))?;
-    print_space(&space, output)
+    let (space, inside, all) = change(db, &args.study, |tx, study, who| {
+        let space = study::refine(tx, study, k, who)?;
+        let trials = study::trials(tx, study)?;
+        let inside = trials.iter().filter(|trial| space.contains(&trial.params)).count();
+        Ok((space, inside, trials.len()))
+    })?;
+    print_space(&space, output)?;
+    if !output.json {
+        note(&format!(
+            "{inside} of {} are inside; a larger -k leaves more room",
+            count(all as u64, "trial")
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn pause(args: &Pause, output: &Output, db: &Path) -> Result<()> {

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::edit::print_added;
-use crate::analysis::Trial;
+use super::table;
 use crate::cli::input;
 use crate::cli::named;
 use crate::cli::output::{Output, path_json};
-use crate::display::{self, count};
+use crate::cli::place;
+use crate::display::count;
 use crate::error::{Error, Result};
 use crate::protocol::{self, Goal, Provenance};
 use crate::search::space::nest;
@@ -72,36 +73,42 @@ pub struct Configs {
 
 impl Import {
     pub(super) fn makes(&self) -> Option<PathBuf> {
-        self.new.then(|| PathBuf::from(format!("{}.db", self.study)))
+        self.new.then(|| place::db_of(&self.study))
     }
 }
 
 pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
     let store = crate::metric::open_to_read(db)?;
-    let (trials, objectives) = store.read(|tx| {
+    let (trials, objectives, space) = store.read(|tx| {
         let study = named::find_study(tx, &args.study)?;
         let objectives = study::objectives(tx, study::experiment(tx, study)?)?;
-        Ok((study::trials(tx, study)?, objectives))
+        Ok((study::trials(tx, study)?, objectives, study::space(tx, study)?))
     })?;
-    let end = args.out.as_ref().and_then(|out| out.extension()).and_then(|end| end.to_str());
-    if args.format.as_deref().map_or(end == Some("csv"), |format| format == "csv") {
+    let end = args.out.as_ref().and_then(|out| out.extension()?.to_str());
+    let end = end.map(str::to_ascii_lowercase);
+    if args.format.as_deref().map_or(end.as_deref() == Some("csv"), |format| format == "csv") {
         let metrics: Vec<&str> = objectives.iter().map(|(metric, _)| metric.as_str()).collect();
-        return write_table(&trials, &metrics, args.out.as_deref(), output);
+        let text = table::csv(&trials, &metrics, &space);
+        let Some(out) = &args.out else { return output.raw(text.as_bytes()) };
+        place::write(out, text.as_bytes(), db)?;
+        let done = format!("wrote {} to {}", count(trials.len() as u64, "trial"), out.display());
+        let done_json = json!({"trials": trials.len(), "left_out": 0, "file": path_json(out)});
+        return output.done(&done, &done_json);
     }
     let (records, left_out) = peer::records(&trials);
     let Some(out) = &args.out else {
         let text = if output.json { peer::json_text(&records) } else { peer::yaml(&records)? };
         return output.raw(text.as_bytes());
     };
-    let text = match end {
+    let text = match end.as_deref() {
         Some("json") => peer::json_text(&records),
         Some("yaml" | "yml") => peer::yaml(&records)?,
         _ => {
-            let why = format!("{} ends neither in .yaml nor in .json", out.display());
+            let why = format!("{} ends neither in .yaml nor in .json nor in .csv", out.display());
             return Err(Error::invalid("--out", why));
         }
     };
-    std::fs::write(out, text).map_err(|error| Error::io(out, error))?;
+    place::write(out, text.as_bytes(), db)?;
     let more = match left_out {
         0 => String::new(),
         n => format!(", left out {n} without a finite value"),
@@ -111,59 +118,6 @@ pub(super) fn export(args: &Export, output: &Output, db: &Path) -> Result<()> {
         &text,
         &json!({"trials": records.len(), "left_out": left_out, "file": path_json(out)}),
     )
-}
-
-fn write_table(
-    trials: &[Trial],
-    metrics: &[&str],
-    out: Option<&Path>,
-    output: &Output,
-) -> Result<()> {
-    let text = table(trials, metrics);
-    let Some(out) = out else { return output.raw(text.as_bytes()) };
-    std::fs::write(out, text).map_err(|error| Error::io(out, error))?;
-    let done = format!("wrote {} to {}", count(trials.len() as u64, "trial"), out.display());
-    output.done(&done, &json!({"trials": trials.len(), "left_out": 0, "file": path_json(out)}))
-}
-
-/// All trials as comma-separated values: objectives and parameters by their names, the latter after `param/`, as far as a
-/// trial has them; times in ms since 1970.
-fn table(trials: &[Trial], metrics: &[&str]) -> String {
-    let params: Vec<Vec<(String, &Value)>> =
-        trials.iter().map(|trial| display::leaves(&trial.params)).collect();
-    let mut names: Vec<&str> = Vec::new();
-    for (name, _) in params.iter().flatten() {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
-    let fixed = ["trial", "state", "source"];
-    let after = ["epochs", "asked_at_ms", "ended_at_ms"];
-    let titles: Vec<String> = names.iter().map(|name| format!("param/{name}")).collect();
-    let header = fixed.iter().chain(metrics).chain(&after).copied();
-    let mut text = display::csv_line(header.chain(titles.iter().map(String::as_str)));
-    for (trial, params) in trials.iter().zip(&params) {
-        let source = if trial.asked { "asked" } else { "added" };
-        let mut row = vec![trial.number.to_string(), trial.word.clone(), source.to_owned()];
-        let values = trial.standing().unwrap_or_default();
-        row.extend(
-            (0..metrics.len())
-                .map(|at| values.get(at).map_or_else(String::new, |value| format!("{value:?}"))),
-        );
-        row.push(trial.epochs.map_or_else(String::new, |epochs| epochs.to_string()));
-        row.push(trial.asked_at_ms.to_string());
-        row.push(trial.ended_at_ms.map_or_else(String::new, |at| at.to_string()));
-        row.extend(names.iter().map(|name| {
-            let value = params.iter().find(|(own, _)| own == name).map(|(_, value)| *value);
-            match value {
-                None | Some(Value::Null) => String::new(),
-                Some(Value::String(text)) => text.clone(),
-                Some(value) => value.to_string(),
-            }
-        }));
-        text += &display::csv_line(row.iter().map(String::as_str));
-    }
-    text
 }
 
 /// What a file of another program holds.
@@ -231,7 +185,19 @@ pub(super) fn import(args: &Import, output: &Output, db: &Path) -> Result<()> {
     let mut store = Store::open(db, how)?;
     let added = store.write(|tx| {
         let study = match &new {
-            Some(new) => study::new(tx, new, &provenance, &who)?,
+            Some(new) => {
+                if let Some(known) = study::outside::there(tx, Some(&new.name))?.first() {
+                    let (id, why) = (
+                        known.to_string(),
+                        format!(
+                            "has the name {} already: without --new it takes the trials in",
+                            new.name
+                        ),
+                    );
+                    return Err(Error::Conflict { what: "study", id, why });
+                }
+                study::new(tx, new, &provenance, &who)?
+            }
             None => named::find_study(tx, &args.study)?,
         };
         let points = match &found {
@@ -300,7 +266,7 @@ pub(super) fn configs(args: &Configs, output: &Output, db: &Path) -> Result<()> 
             _ => serde_saphyr::to_string(&config)
                 .map_err(|error| Error::invalid(path.display().to_string(), error.to_string()))?,
         };
-        std::fs::write(&path, text).map_err(|error| Error::io(&path, error))?;
+        place::write(&path, text.as_bytes(), db)?;
     }
     let text = format!("wrote {} to {}", count(some.len() as u64, "config"), args.out.display());
     output.done(&text, &json!({"configs": some.len(), "folder": path_json(&args.out)}))

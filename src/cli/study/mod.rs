@@ -5,6 +5,7 @@ mod edit;
 mod exchange;
 mod new;
 mod show;
+mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::input;
 use super::output::Output;
+use super::place;
 use crate::error::{Error, Result};
 use crate::search::space::Space;
 use crate::spec;
@@ -65,7 +67,7 @@ impl Args {
     /// The file that is made when none is there.
     pub(super) fn makes(&self) -> Option<PathBuf> {
         match &self.what {
-            Some(What::New(new)) => Some(PathBuf::from(format!("{}.db", new.name()))),
+            Some(What::New(new)) => Some(place::db_of(new.name())),
             Some(What::Import(import)) => import.makes(),
             _ => None,
         }

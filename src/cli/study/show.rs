@@ -91,13 +91,10 @@ pub(in crate::cli) fn stand_of_searches(
 
 fn trials_text(it: &Summary) -> String {
     match it.trial_max {
-        Some(max) => {
-            let added = match it.trials - it.asked {
-                0 => String::new(),
-                n => format!(", {n} added"),
-            };
-            format!("{} of {max}{added}", it.asked)
-        }
+        Some(max) => match it.trials - it.asked {
+            0 => format!("{} of {max}", it.asked),
+            n => format!("{} of {max} proposed, {n} added", it.asked),
+        },
         None => it.trials.to_string(),
     }
 }

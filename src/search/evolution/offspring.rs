@@ -1,4 +1,5 @@
-//! From places that a strategy draws to proposals: new where points can repeat, and within the constraints.
+//! From places that a strategy draws to proposals: new, and within the constraints. A child may be what a parent is, also
+//! where all coordinates are real: it inherits them.
 
 use std::collections::HashMap;
 
@@ -42,10 +43,7 @@ impl Offspring {
         history: &History,
         mut draw: impl FnMut(u64) -> Vec<f64>,
     ) -> Result<Proposal> {
-        let repeats = self.space.can_repeat();
-        if repeats {
-            self.known.follow(&self.space, history);
-        }
+        self.known.follow(&self.space, history);
         let mut repeated = 0;
         for attempt in 0..DRAWS_MAX {
             let mut place = draw(attempt);
@@ -56,7 +54,7 @@ impl Offspring {
             if !self.space.allows(&point)? {
                 continue;
             }
-            if !repeats || !self.known.keys.contains_key(&self.space.key(&point)) {
+            if !self.known.keys.contains_key(&self.space.key(&point)) {
                 return Ok(Some(point).into());
             }
             repeated += 1;

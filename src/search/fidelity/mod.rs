@@ -17,11 +17,20 @@ pub(crate) mod proposer;
 pub mod rungs;
 pub(crate) mod standing;
 
+/// The most epochs of a full training: curves have a number for each.
+const EPOCHS_MAX: u64 = 1_000_000;
+
 /// Returns the epochs of a full training.
 pub(crate) fn epochs_of(strategy: &str, setup: &Setup) -> Result<u64> {
     let own = whole_setting(strategy, &setup.settings, "max_epoch", 1)?;
-    own.or(setup.epochs.filter(|epochs| *epochs > 0)).ok_or_else(|| {
-        let what = if strategy == RACING { "seeds there are" } else { "epochs of a full training" };
+    let found = own.or(setup.epochs.filter(|epochs| *epochs > 0));
+    let what = if strategy == RACING { "seeds there are" } else { "epochs of a full training" };
+    if let Some(epochs) = found.filter(|epochs| *epochs > EPOCHS_MAX) {
+        let why = format!("max_epoch {epochs}, the {what}, is more than {EPOCHS_MAX}");
+        return Err(Error::invalid(format!("strategy {strategy}"), why)
+            .with_hint("count in larger steps, such as a thousand batches"));
+    }
+    found.ok_or_else(|| {
         let why = format!("needs max_epoch, the {what}");
         Error::invalid(format!("strategy {strategy}"), why).with_hint(
             "give the study its epochs, or set \"max_epoch\" among the strategy's settings",
