@@ -17,6 +17,8 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 34.0;
+/// Room at the ends of an axis for dots that lie there.
+const INSET: f64 = 6.0;
 
 /// Above this ratio of the largest to the least, positive values are shown by their size (log scale).
 const LOG_RATIO: f64 = 1000.0;
@@ -39,17 +41,24 @@ pub(super) struct Axis {
     log: bool,
     start: f64,
     length: f64,
+    /// Marks are whole numbers.
+    whole: bool,
 }
 
 impl Axis {
+    /// The axis with marks at whole numbers alone.
+    pub(super) fn whole(self) -> Axis {
+        Axis { whole: true, ..self }
+    }
+
     /// An axis from left to right that has all the values; `None` when none is finite.
     pub(super) fn across(values: impl Iterator<Item = f64>, scale: Scale) -> Option<Axis> {
-        Axis::new(values, scale, LEFT, WIDTH - LEFT - RIGHT)
+        Axis::new(values, scale, LEFT + INSET, WIDTH - LEFT - RIGHT - 2.0 * INSET)
     }
 
     /// An axis from below to above.
     pub(super) fn up(values: impl Iterator<Item = f64>, scale: Scale) -> Option<Axis> {
-        Axis::new(values, scale, HEIGHT - BOTTOM, -(HEIGHT - TOP - BOTTOM))
+        Axis::new(values, scale, HEIGHT - BOTTOM - INSET, -(HEIGHT - TOP - BOTTOM - 2.0 * INSET))
     }
 
     fn new(
@@ -69,12 +78,12 @@ impl Axis {
         if low > 0.0 && (scale == Scale::Log || scale == Scale::Auto && far_apart()) {
             let pad = if low == high { 0.5 } else { 0.0 };
             let (from, to) = (low.log10() - pad, high.log10() + pad);
-            return Some(Axis { from, to, log: true, start, length });
+            return Some(Axis { from, to, log: true, start, length, whole: false });
         }
         // A flat line is in the middle; huge values must not make the range infinite.
         let pad = if low == high { (low.abs() * 0.1).max(0.5) } else { 0.0 };
         let (from, to) = ((low - pad).max(f64::MIN / 4.0), (high + pad).min(f64::MAX / 4.0));
-        Some(Axis { from, to, log: false, start, length })
+        Some(Axis { from, to, log: false, start, length, whole: false })
     }
 
     fn place(&self, value: f64) -> f64 {
@@ -85,6 +94,12 @@ impl Axis {
     }
 
     fn ticks(&self) -> Vec<f64> {
+        let mut ticks = self.all_ticks();
+        ticks.retain(|tick| !self.whole || tick.fract() == 0.0);
+        ticks
+    }
+
+    fn all_ticks(&self) -> Vec<f64> {
         if !self.log {
             return nice_ticks(self.from, self.to, 5);
         }

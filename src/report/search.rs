@@ -233,7 +233,8 @@ fn slice(param: &Param, trials: &[&Trial], metric: &str) -> Option<Plot> {
                 valued.iter().filter_map(|(at, value)| Some((at.as_f64()?, *value))).collect();
             let is_log = matches!(numeric.prior, Prior::Log | Prior::Lognormal { .. });
             let scale = if is_log { Scale::Log } else { Scale::Linear };
-            (Axis::across(dots.iter().map(|dot| dot.0), scale)?, dots, None)
+            let axis = Axis::across(dots.iter().map(|dot| dot.0), scale)?;
+            (if numeric.integer { axis.whole() } else { axis }, dots, None)
         }
         Domain::List { choices, .. } => {
             let place = |at: &serde_json::Value| choices.iter().position(|choice| choice == at);

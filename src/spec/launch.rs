@@ -139,7 +139,11 @@ pub fn check(block: &Block, plan: &mut Plan) -> Result<()> {
         let key = plan.search.as_ref().and_then(|search| search.epochs_key.as_ref());
         let told = ["sh_num_total_iters", "pbt_num_total_iters"];
         let told = told.iter().copied().chain(key.map(String::as_str)).any(has);
-        if let Some(key) = key.filter(|_| !told && !has("config")) {
+        // Where all train in full until they are stopped, the command may know how long that is.
+        let trains_in_full = plan.search.as_ref().is_some_and(|search| {
+            search.settings.get("style").and_then(|style| style.as_str()) == Some("stop")
+        });
+        if let Some(key) = key.filter(|_| !told && !has("config") && !trains_in_full) {
             plan.warnings.push(format!(
                 "the command reads neither {{{key}}} nor {{config}}: nobody tells it how many epochs to train"
             ));

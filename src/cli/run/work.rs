@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cli::leaderboard;
 use crate::cli::news::Echo;
@@ -36,6 +36,7 @@ pub(super) fn go_on(
     workers: Option<u32>,
     output: &Output,
 ) -> Result<()> {
+    let began = Instant::now();
     let mut store = Store::open(db, Open::Existing)?;
     worker::clear_host(&mut store)?;
     let (plan, state) = store.read(|tx| {
@@ -114,7 +115,7 @@ pub(super) fn go_on(
         pause(&mut store, id)?;
     }
     result?;
-    conclude(&mut store, db, id, &plan, output).and(printed)
+    conclude(&mut store, db, id, &plan, began.elapsed(), output).and(printed)
 }
 
 /// Pauses an experiment, unless another `mle run` is at work on it.
@@ -187,6 +188,7 @@ fn conclude(
     db: &Path,
     id: ExperimentId,
     plan: &Plan,
+    session: Duration,
     output: &Output,
 ) -> Result<()> {
     let state = store.read(|tx| protocol::state(tx, id))?;
@@ -216,7 +218,7 @@ fn conclude(
         }
         print_places(&places, &failed, plan, output)
             .and_then(|()| {
-                let took = elapsed(store, id)?;
+                let took = elapsed(store, id, session)?;
                 output.line(&format!("{state} in {took}: everything is in {}", db.display()))
             })
             .and_then(|()| match store.read(|tx| stopped_short(tx, id))? {
@@ -224,6 +226,13 @@ fn conclude(
                     "its search ended after {asked} of {max} trials: nothing else is left to propose"
                 )),
                 None => Ok(()),
+            })
+            .and_then(|()| match store.read(|tx| untold(tx, id))? {
+                0 => Ok(()),
+                n => output.line(&format!(
+                    "{} that `mle ask` took has no value yet: `mle tell` still takes it",
+                    count(n, "trial")
+                )),
             })
             .and_then(|()| print_next(store, id, &path, places.is_empty(), output))
     };
@@ -248,6 +257,13 @@ fn stopped_short(tx: &ReadTx<'_>, id: ExperimentId) -> Result<Option<(i64, i64)>
         FROM study s JOIN experiment e ON e.id = s.experiment_id
         WHERE s.experiment_id = ?1 AND s.state = 'closed' AND e.state = 'complete' AND s.epoch_max IS NULL AND asked < s.trial_max";
     tx.maybe(SQL, [id], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Returns how many trials of a search are at work by hand.
+fn untold(tx: &ReadTx<'_>, id: ExperimentId) -> Result<u64> {
+    const SQL: &str = "SELECT count(*) FROM study s JOIN trial t ON t.study_id = s.id
+        WHERE s.experiment_id = ?1 AND t.state = 'running' AND t.in_queue = 0";
+    tx.one(SQL, [id], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
 }
 
 /// How the command of an experiment ended, when that is why it failed.
@@ -362,8 +378,15 @@ const TOOK: &str =
     "SELECT coalesce(ended_at_ms, changed_at_ms) - coalesce(started_at_ms, created_at_ms)
                     FROM experiment WHERE id = ?1";
 
-fn elapsed(store: &Store, id: ExperimentId) -> Result<String> {
-    store.read(|tx| tx.one(TOOK, [id], |row| row.get(0))).map(crate::clock::duration)
+/// Says how long an experiment took; where it was taken up again, how long that was.
+fn elapsed(store: &Store, id: ExperimentId, session: Duration) -> Result<String> {
+    let took: i64 = store.read(|tx| tx.one(TOOK, [id], |row| row.get(0)))?;
+    let session = i64::try_from(session.as_millis()).unwrap_or(i64::MAX);
+    let duration = crate::clock::duration;
+    Ok(match took > session + session / 10 + 1000 {
+        true => format!("{}, {} after it began", duration(session), duration(took)),
+        false => duration(took),
+    })
 }
 
 /// The failed jobs, each with why and where to look; at most five.

@@ -129,6 +129,9 @@ fn share(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+/// Shares of fewer trials are mostly chance.
+const FEW_TRIALS: usize = 20;
+
 /// A study as read for an analysis.
 struct Read {
     name: String,
@@ -343,6 +346,12 @@ pub(super) fn importance(args: &Importance, output: &Output, db: &Path) -> Resul
         })
         .collect();
     output.table(&["parameter", "alone", "among best"], &rows, "no parameters")?;
+    if found.trials < FEW_TRIALS {
+        note(&format!(
+            "from {} alone: little can be told from so few",
+            display::count(found.trials as u64, "trial")
+        ));
+    }
     for (a, b, share) in found.together.iter().take(3).filter(|(_, _, share)| *share >= 0.01) {
         let names = format!("{} with {}", found.names[*a], found.names[*b]);
         output.line(&format!("{} {}", sanitize(&names), percent(*share)))?;
@@ -438,6 +447,9 @@ pub(super) fn compare(args: &Compare, output: &Output, db: &Path) -> Result<()> 
     let mut metrics: Vec<&str> =
         studies.iter().zip(&at).map(|(read, at)| read.goals[*at].0.as_str()).collect();
     metrics.dedup();
+    if studies.iter().any(|read| read.goals.len() > 1) {
+        note(&format!("by {} alone; --objective names another", sanitize(metrics[0])));
+    }
     if metrics.len() > 1 {
         let metrics = metrics.join(", ");
         note(&format!(

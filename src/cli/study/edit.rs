@@ -245,7 +245,8 @@ fn point(entry: &Value, at: usize) -> Result<Point> {
         numbers.collect::<Result<Vec<f64>>>()
     });
     let told = match (entry["failed"].as_bool(), values.transpose()?) {
-        (Some(true), _) => Some(Told::Failed),
+        (Some(true), Some(_)) => return Err(bad("has a value, and failed")),
+        (Some(true), None) => Some(Told::Failed),
         (_, Some(values)) => Some(Told::Complete(values)),
         _ => None,
     };

@@ -58,6 +58,20 @@ fn a_finite_space_is_met_exactly_once() {
     }
 }
 
+/// A child that inherits all of its coordinates would be its parent.
+#[test]
+fn real_points_are_not_proposed_twice() {
+    let axis = json!({"type": "real", "low": -1, "high": 1});
+    let space = Space::parse(&json!({"x": axis, "y": axis})).unwrap();
+    for name in whole().filter(|name| !matches!(*name, "grid" | "coordinate" | "gp" | "smbo")) {
+        let value =
+            |point: &Map<String, Value>| point.values().map(|x| x.as_f64().unwrap().abs()).sum();
+        let history = run(&mut *make(name, &space, 4), 150, value);
+        let keys: HashSet<String> = history.iter().map(|past| space.key(&past.params)).collect();
+        assert_eq!(keys.len(), 150, "{name}");
+    }
+}
+
 #[test]
 fn a_trial_of_ones_own_is_not_proposed_again() {
     let own = settings(json!({"a": 1, "b": "y"}));
