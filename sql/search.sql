@@ -200,7 +200,7 @@ VALUES (:uid, :study, :number, :config, :params, :state, :epochs, :curve, :seen,
 -- name: give_trial
 INSERT INTO trial (uid, study_id, number, config_id, source, params, state, vals, epochs, curve, seen, extra, asked_at_ms,
                    ended_at_ms, changed_at_ms, changed_by)
-VALUES (:uid, :study, :number, :config, 'added', :params, :state, :vals, :epochs, :curve, :seen, :extra, :now_ms,
+VALUES (:uid, :study, :number, :config, 'added', :params, :state, :vals, :epochs, :curve, :seen, :extra, :asked_at_ms,
         :ended_at_ms, :now_ms, :who)
 
 -- name: points_to_try

@@ -141,6 +141,7 @@ INSERT INTO studies VALUES (1, 'one'), (2, 'two');
 INSERT INTO study_directions VALUES (1, 'MINIMIZE', 1, 0), (2, 'MINIMIZE', 2, 0), (3, 'MAXIMIZE', 2, 1);
 INSERT INTO trials (trial_id, number, study_id, state) VALUES (1, 0, 1, 'COMPLETE'), (2, 1, 1, 'COMPLETE'), (3, 2, 1, 'FAIL'),
     (4, 3, 1, 'PRUNED'), (5, 4, 1, 'COMPLETE'), (6, 5, 1, 'RUNNING'), (7, 0, 2, 'COMPLETE');
+UPDATE trials SET datetime_start = '2024-05-01 12:00:00.250000', datetime_complete = '2024-05-01 12:00:03' WHERE trial_id = 1;
 INSERT INTO trial_values VALUES (1, 1, 0, 7.5, 'FINITE'), (2, 2, 0, 3.25, 'FINITE'), (3, 4, 0, 2.5, 'FINITE'), (4, 5, 0, NULL, 'INF_POS'),
     (5, 7, 0, 1, 'FINITE'), (6, 7, 1, 2, 'FINITE');
 INSERT INTO trial_intermediate_values VALUES (1, 4, 0, 0.5, 'FINITE'), (2, 4, 1, NULL, 'NAN');
@@ -223,10 +224,13 @@ fn a_study_of_optuna_is_taken_over() {
                 "0|complete|[7.5]||tanh",
                 "1|complete|[3.25]||",
                 "2|failed|||relu",
-                "3|pruned||[0.5,null]|tanh",
+                "3|pruned|[0.5]|[0.5,null]|tanh",
                 &format!("4|complete|{infinite}||relu")
             ]
         );
+        // When it was tried there stays so; elsewhere it is now.
+        let when = "SELECT substr(asked_at, 1, 8), duration_s FROM trials WHERE number < 2 AND asked_at < '2025'";
+        assert_eq!(lab.sql("s.db", when), ["2024-05-|2.75"], "{old}");
         let space = json_of(&lab, &["study", "space", "toy"])["space"].clone();
         assert_eq!(space["b"]["when"], json!({"act": ["tanh"]}));
         assert_eq!(

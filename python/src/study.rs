@@ -226,6 +226,7 @@ impl Db {
                 told: values.map(Told::Complete),
                 curve: Vec::new(),
                 extra: serde_json::json!({}),
+                times: None,
             })
             .collect();
         let added = self.write(py, |tx| study::add(tx, StudyId(study), &points, strict, who))?;

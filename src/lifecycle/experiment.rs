@@ -171,6 +171,7 @@ fn seed_study(
         told: None,
         curve: Vec::new(),
         extra: serde_json::json!({"source": "spec"}),
+        times: None,
     };
     let points: Vec<study::Point> = search.points.iter().map(point).collect();
     study::add(tx, study, &points, true, who).map(drop)

@@ -37,6 +37,8 @@ pub struct Point {
     pub curve: Vec<f64>,
     /// Where it is from.
     pub extra: Value,
+    /// When it was begun and when it ended elsewhere [unix ms].
+    pub times: Option<(i64, i64)>,
 }
 
 /// What came of adding points.
@@ -240,7 +242,13 @@ pub fn warm_start(tx: &WriteTx<'_>, study: StudyId, from: StudyId, who: &str) ->
             if extra["study"] == ours.as_str() {
                 return None;
             }
-            Some(Point { params: trial.params, told: Some(told), curve: trial.curve, extra })
+            Some(Point {
+                params: trial.params,
+                told: Some(told),
+                curve: trial.curve,
+                extra,
+                times: None,
+            })
         })
         .collect();
     add(tx, study, &points, false, who)
@@ -275,8 +283,13 @@ fn give(tx: &WriteTx<'_>, study: StudyId, now: &Stand, point: &Point, who: &str)
         None => ("waiting", None),
         Some(Told::Complete(values)) => ("complete", Some(numbers_text(values))),
         Some(Told::Failed) => ("failed", None),
-        Some(Told::Pruned) => ("pruned", None),
+        // What it was worth when it was stopped, where that is known.
+        Some(Told::Pruned) => (
+            "pruned",
+            point.curve.iter().rfind(|value| !value.is_nan()).map(|value| numbers_text(&[*value])),
+        ),
     };
+    let (asked_at, ended_at) = point.times.unwrap_or((tx.now_ms, tx.now_ms));
     let curve = (!point.curve.is_empty()).then(|| numbers_text(&point.curve));
     let epochs = (!point.curve.is_empty()).then_some(point.curve.len() as i64);
     tx.run(
@@ -285,7 +298,7 @@ fn give(tx: &WriteTx<'_>, study: StudyId, now: &Stand, point: &Point, who: &str)
             ":uid": new_uid(), ":study": study, ":number": number, ":config": config,
             ":params": Value::Object(point.params.clone()).to_string(), ":state": state, ":vals": values,
             ":epochs": epochs, ":curve": curve, ":seen": seen, ":extra": point.extra.to_string(),
-            ":ended_at_ms": point.told.is_some().then_some(tx.now_ms), ":now_ms": tx.now_ms, ":who": who,
+            ":asked_at_ms": asked_at, ":ended_at_ms": point.told.is_some().then_some(ended_at), ":now_ms": tx.now_ms, ":who": who,
         },
     )?;
     Ok(number.unsigned_abs())

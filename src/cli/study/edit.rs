@@ -177,7 +177,7 @@ pub(super) fn add(args: &Add, output: &Output, db: &Path) -> Result<()> {
             None => {
                 let params = params(&args.params, &study::space(tx, study)?)?;
                 let extra = json!({"source": "hand"});
-                vec![Point { params, told, curve: Vec::new(), extra }]
+                vec![Point { params, told, curve: Vec::new(), extra, times: None }]
             }
         };
         study::add(tx, study, &points, !args.skip, who)
@@ -250,7 +250,7 @@ fn point(entry: &Value, at: usize) -> Result<Point> {
         (_, Some(values)) => Some(Told::Complete(values)),
         _ => None,
     };
-    Ok(Point { params, told, curve: Vec::new(), extra: json!({"source": "hand"}) })
+    Ok(Point { params, told, curve: Vec::new(), extra: json!({"source": "hand"}), times: None })
 }
 
 pub(super) fn print_added(added: &Added, output: &Output) -> Result<()> {

@@ -77,8 +77,12 @@ pub fn read(file: &Stranger, name: Option<&str>) -> Result<Found> {
         "intermediate_value_type",
         "step",
     )?;
-    let sql = "SELECT trial_id, number, state FROM trials
-               WHERE study_id = ?1 AND state IN ('COMPLETE', 'PRUNED', 'FAIL') ORDER BY number, trial_id";
+    let has_times = file.has("trials", &["datetime_start", "datetime_complete"]);
+    let times = if has_times { "datetime_start, datetime_complete" } else { "NULL, NULL" };
+    let sql = &format!(
+        "SELECT trial_id, number, state, {times} FROM trials
+               WHERE study_id = ?1 AND state IN ('COMPLETE', 'PRUNED', 'FAIL') ORDER BY number, trial_id"
+    );
     let mut points = Vec::new();
     for row in file.rows(sql, [id])? {
         let trial = whole(&row[0]);
@@ -92,10 +96,17 @@ pub fn read(file: &Stranger, name: Option<&str>) -> Result<Found> {
             told: Some(told),
             curve: curves.get(&trial).cloned().unwrap_or_default(),
             extra: json!({"source": "optuna", "study": name, "number": whole(&row[1])}),
+            times: local_ms(text(&row[3])).zip(local_ms(text(&row[4]))),
         });
     }
     conditions(&mut space, &points);
     Ok(Found { name, goals, points, space })
+}
+
+/// Reads a time as Optuna writes it: that of the clock on the wall, without a zone.
+fn local_ms(text: &str) -> Option<i64> {
+    let at = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?;
+    Some(at.and_local_timezone(chrono::Local).earliest()?.timestamp_millis())
 }
 
 /// What is read of a file.

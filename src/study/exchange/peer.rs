@@ -90,7 +90,7 @@ pub fn points(log: &Value, origin: &str) -> Result<Vec<Point>> {
                 false => Told::Complete(values),
             };
             let extra = json!({"source": "mle-hyperopt", "eval_id": record["eval_id"], "extra": record["extra"]});
-            Ok(Point { params: flat(params), told: Some(told), curve: Vec::new(), extra })
+            Ok(Point { params: flat(params), told: Some(told), curve: Vec::new(), extra, times: None })
         })
         .collect()
 }
