@@ -734,3 +734,48 @@ fn a_study_by_hand_is_halted_by_either_name_and_its_deletion_is_told() {
     let far = ["study", "new", "far", "--space", SPACE, "--strategy", "asha", "--epochs"];
     lab.mle(&[&far[..], &["1000001"]].concat()).fails(2, "is more than 1000000");
 }
+
+#[test]
+fn a_parameter_may_come_later_and_what_was_tried_still_counts() {
+    let lab = Lab::new();
+    let narrow = r#"{"x": {"type": "real", "low": 0, "high": 1}}"#;
+    let wide = r#"{"x": {"type": "real", "low": 0, "high": 1}, "wd": {"type": "real", "low": 0, "high": 1, "missing": 0}}"#;
+    for strategy in ["tpe", "gp"] {
+        let new =
+            ["study", "new", strategy, "--space", narrow, "--strategy", strategy, "--db", "s.db"];
+        lab.mle(&new).ok();
+        let tell = |trial: &serde_json::Value| {
+            let x = trial["params"]["x"].as_f64().unwrap();
+            let wd = trial["params"]["wd"].as_f64().unwrap_or(0.0);
+            let value = ((x - 0.3).powi(2) + wd).to_string();
+            lab.mle(&["tell", strategy, &trial["number"].to_string(), &value]).ok();
+        };
+        (0..12).for_each(|_| ask(&lab, strategy, "1").iter().for_each(tell));
+        let bare = wide.replace(r#", "missing": 0"#, "");
+        let said = lab.mle(&["study", "space", strategy, "--set", &bare]);
+        assert!(said.err.contains("wd: {…, missing: VALUE}"), "{said:?}");
+        assert_eq!(said.ok(), "0 trials are inside the new space, 12 outside\n");
+        let said = lab.mle(&["study", "space", strategy, "--set", wide]).ok();
+        assert_eq!(said, "12 trials are inside the new space, 0 outside\n");
+        (0..6).for_each(|_| {
+            for trial in ask(&lab, strategy, "1") {
+                assert!(trial["params"]["wd"].is_number(), "{trial}");
+                tell(&trial);
+            }
+        });
+        for how in [&["study", "replay", strategy][..], &["study", "replay", strategy, "--cold"]] {
+            assert_eq!(json_of(&lab, how)["identical"], json!(true), "{strategy} {how:?}");
+        }
+        let all = json_of(&lab, &["study", "top", strategy, "-k", "18"]);
+        assert!(all.as_array().unwrap().iter().all(|trial| trial["params"]["wd"].is_number()));
+        // In the file each trial has what it ran with.
+        let run = format!(
+            "SELECT count(*) FROM trials WHERE experiment = '{strategy}' AND params NOT LIKE '%wd%'"
+        );
+        assert_eq!(lab.sql("s.db", &run), ["12"]);
+    }
+    // So a study may begin with what another knows of fewer parameters.
+    lab.mle(&["study", "new", "next", "--space", wide]).ok();
+    let taken = json_of(&lab, &["study", "warm-start", "next", "tpe"]);
+    assert_eq!(taken["numbers"].as_array().unwrap().len(), 18);
+}

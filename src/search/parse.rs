@@ -9,6 +9,8 @@ use crate::{Error, Result};
 
 const TYPES: &[&str] = &["real", "integer", "categorical", "ordinal", "boolean", "fixed"];
 const PEER_KINDS: &[&str] = &["categorical", "real", "integer"];
+/// What a parameter of any type may have.
+const EVERYWHERE: [&str; 4] = ["type", "when", "name", "missing"];
 /// From here on, whole numbers have no exact place on the number line of a double.
 const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -41,7 +43,7 @@ fn own(name: &str, entry: &Value) -> Result<Param> {
         Value::Object(fields) => return described(name, fields),
         scalar => Domain::Fixed(scalar.clone()),
     };
-    Ok(Param { name: name.to_owned(), domain, when: Vec::new() })
+    Ok(Param { name: name.to_owned(), domain, when: Vec::new(), missing: None })
 }
 
 fn described(name: &str, fields: &Map<String, Value>) -> Result<Param> {
@@ -66,7 +68,7 @@ fn described(name: &str, fields: &Map<String, Value>) -> Result<Param> {
         }
     };
     for key in fields.keys() {
-        if !allowed.contains(&key.as_str()) && key != "type" && key != "when" && key != "name" {
+        if !allowed.contains(&key.as_str()) && !EVERYWHERE.contains(&key.as_str()) {
             let error = Error::invalid(at(name), format!("\"{key}\" means nothing for a {kind}"))
                 .with_hint(format!("a {kind} has {}", allowed.join(", ")));
             return Err(suggest(error, key, allowed.iter().copied()));
@@ -86,7 +88,16 @@ fn described(name: &str, fields: &Map<String, Value>) -> Result<Param> {
         }
     };
     let when = fields.get("when").map_or(Ok(Vec::new()), |when| conditions(name, when))?;
-    Ok(Param { name: name.to_owned(), domain, when })
+    let missing = fields.get("missing").map(|value| domain.canonical(value));
+    let param = Param { name: name.to_owned(), domain, when, missing };
+    match &param.missing {
+        Some(value) if !param.domain.contains(value) => {
+            let why =
+                format!("its value where it is missing, {value}, is not in {}", param.range());
+            Err(Error::invalid(at(name), why))
+        }
+        _ => Ok(param),
+    }
 }
 
 fn conditions(name: &str, when: &Value) -> Result<Vec<(String, Vec<Value>)>> {
@@ -330,7 +341,7 @@ fn peer(object: &Map<String, Value>) -> Result<Vec<Param>> {
                     let wrapped = vec![entry.clone()];
                     let choices = entry.as_array().unwrap_or(&wrapped);
                     let domain = list(name, ListKind::Categorical, choices)?;
-                    Param { name: name.clone(), domain, when: Vec::new() }
+                    Param { name: name.clone(), domain, when: Vec::new(), missing: None }
                 }
                 _ => peer_number(name, kind, entry)?,
             });

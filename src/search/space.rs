@@ -24,6 +24,8 @@ pub struct Param {
     pub domain: Domain,
     /// It is active only if each of these parents is active and has one of the values.
     pub when: Vec<(String, Vec<Value>)>,
+    /// What trials without it count as having: those from before it was there.
+    pub missing: Option<Value>,
 }
 
 /// What can be proposed.
@@ -194,6 +196,33 @@ impl Space {
             .collect()
     }
 
+    /// Returns `point` with the values that it counts as having where a parameter is active in it and missing; nothing where
+    /// that is the point itself.
+    pub fn completed(&self, point: &Map<String, Value>) -> Option<Map<String, Value>> {
+        let lacks = |param: &Param| param.missing.is_some() && !point.contains_key(&param.name);
+        if !self.params.iter().any(lacks) {
+            return None;
+        }
+        let mut whole = point.clone();
+        for &at in &self.order {
+            let param = &self.params[at];
+            let Some(value) = param.missing.as_ref().filter(|_| lacks(param)) else { continue };
+            if self.activity(&whole)[at] {
+                whole.insert(param.name.clone(), value.clone());
+            }
+        }
+        // As proposals are written; what is no parameter comes last.
+        let known = self.params.iter().filter_map(|param| whole.shift_remove_entry(&param.name));
+        let mut point: Map<String, Value> = known.collect();
+        point.extend(whole);
+        Some(point)
+    }
+
+    /// Says whether [`Space::contains`] a point, completed.
+    pub fn contains_completed(&self, point: &Map<String, Value>) -> bool {
+        self.contains(self.completed(point).as_ref().unwrap_or(point))
+    }
+
     /// Says for each parameter whether it is active in `point`, by its parents' values.
     pub fn activity(&self, point: &Map<String, Value>) -> Vec<bool> {
         let mut active = vec![false; self.params.len()];
@@ -313,6 +342,7 @@ impl Space {
             if !values.is_empty() {
                 param.domain.narrow(&values);
             }
+            param.missing.take_if(|value| !param.domain.contains(value));
         }
         narrow
     }

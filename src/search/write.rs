@@ -24,6 +24,9 @@ impl Param {
             let when = self.when.iter().map(|(name, values)| (name.clone(), json!(values)));
             entry.insert("when".into(), Value::Object(when.collect()));
         }
+        if let Some(value) = &self.missing {
+            entry.insert("missing".into(), value.clone());
+        }
         Value::Object(entry)
     }
 
@@ -36,6 +39,9 @@ impl Param {
         };
         if !self.when.is_empty() {
             text = format!("{text}; {}", self.condition());
+        }
+        if let Some(value) = &self.missing {
+            text = format!("{text}; {} where it is missing", word(value));
         }
         text
     }

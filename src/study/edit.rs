@@ -66,7 +66,8 @@ pub fn set_space(tx: &WriteTx<'_>, study: StudyId, space: &Space, who: &str) -> 
     setup.space = space.clone();
     put_setup(tx, study, &setup, who)?;
     let trials = read::trials(tx, study)?;
-    let inside = trials.iter().filter(|trial| space.contains(&trial.params)).count() as u64;
+    let is_inside = |trial: &&Trial| space.contains_completed(&trial.params);
+    let inside = trials.iter().filter(is_inside).count() as u64;
     Ok((inside, trials.len() as u64 - inside))
 }
 
@@ -174,7 +175,8 @@ pub fn add(
         }
     }
     for (at, point) in points.iter().enumerate() {
-        let params = in_order(&space, &point.params);
+        let whole = space.completed(&point.params);
+        let params = in_order(&space, whole.as_ref().unwrap_or(&point.params));
         if taken.get(&key_of(&point.extra)).is_some_and(|known| known.contains(&params)) {
             added.left_out.push((at, "was taken over before".to_owned()));
             continue;

@@ -188,7 +188,8 @@ impl Search {
         let before = log.rows.partition_point(|row| row.seen < from);
         let (old, new) = log.rows.split_at(before);
         // The first setup comes before all trials: nothing is outside.
-        let is_inside = |row: &&Row| from == 1 || made.setup.space.contains(&row.params);
+        let space = made.setup.space.clone();
+        let is_inside = |row: &&Row| from == 1 || space.contains_completed(&row.params);
         let inside: Vec<&Row> = old.iter().filter(is_inside).collect();
         let numbers: Vec<u64> = inside.iter().map(|row| row.number).collect();
         let asked = old.iter().filter(|row| row.asked).count() as u64;
@@ -267,7 +268,9 @@ impl Search {
 
     /// Returns a trial as it was asked for: one that starts from another has that one's curve until there.
     fn past_of(&self, number: u64, row: &Row) -> Past {
-        let mut past = Past::new(number, row.params.clone(), PastState::Pending);
+        let whole = self.made.setup.space.completed(&row.params);
+        let params = whole.unwrap_or_else(|| row.params.clone());
+        let mut past = Past::new(number, params, PastState::Pending);
         past.epochs = row.epochs;
         past.added = !row.asked;
         if let Some(from) = row.from

@@ -211,16 +211,19 @@ pub fn legs(tx: &ReadTx<'_>, study: StudyId, number: u64) -> Result<Legs> {
     .ok_or_else(|| Error::not_found("trial", number))
 }
 
-/// Returns a study's trials in order of their numbers.
+/// Returns a study's trials in order of their numbers, with what they count as having of parameters that came later.
 ///
 /// # Errors
-/// [`Error::Sqlite`].
+/// [`Error::Invalid`] when its space cannot be read; [`Error::Sqlite`].
 pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
+    let space = space(tx, study)?;
     let mut trials = tx.all(TRIALS_OF_STUDY, named_params! { ":study": study }, |row| {
         let word: String = row.get(3)?;
         let values: Option<String> = row.get(4)?;
         let curve = row.get_ref(6)?.as_str_or_null()?.map(numbers).unwrap_or_default();
         let extra: String = row.get(9)?;
+        let params: Map<String, Value> =
+            serde_json::from_str(row.get_ref(1)?.as_str()?).unwrap_or_default();
         let state = match word.as_str() {
             "complete" => {
                 PastState::Complete { values: numbers(values.as_deref().unwrap_or("[]")) }
@@ -231,7 +234,7 @@ pub fn trials(tx: &ReadTx<'_>, study: StudyId) -> Result<Vec<Trial>> {
         };
         Ok(Trial {
             number: row.get::<_, i64>(0)?.unsigned_abs(),
-            params: serde_json::from_str(row.get_ref(1)?.as_str()?).unwrap_or_default(),
+            params: space.completed(&params).unwrap_or(params),
             asked: row.get_ref(2)?.as_str()? == "asked",
             state,
             word,

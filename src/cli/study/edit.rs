@@ -13,7 +13,7 @@ use crate::display::count;
 use crate::error::{Error, Result};
 use crate::id::StudyId;
 use crate::protocol;
-use crate::search::space::Space;
+use crate::search::space::{Param, Space};
 use crate::store::{Open, Store, WriteTx};
 use crate::study::{self, Added, Point, Told};
 
@@ -123,7 +123,7 @@ pub(super) fn space(args: &SpaceArgs, output: &Output, db: &Path) -> Result<()> 
         return print_space(&space, output);
     };
     let document = document(text)?;
-    let (inside, outside, gone) = change(db, &args.study, |tx, study, who| {
+    let (inside, outside, gone, new) = change(db, &args.study, |tx, study, who| {
         let old = study::space(tx, study)?;
         let space = Space::parse(&document)?;
         let space = match (args.constraint.is_empty(), args.no_constraints) {
@@ -138,11 +138,20 @@ pub(super) fn space(args: &SpaceArgs, output: &Output, db: &Path) -> Result<()> 
         };
         let params = old.params().iter().filter(|param| space.param(&param.name).is_none());
         let gone: Vec<String> = params.map(|param| param.name.clone()).collect();
+        let is_new = |param: &&Param| old.param(&param.name).is_none() && param.missing.is_none();
+        let params = space.params().iter().filter(is_new);
+        let new: Vec<String> = params.map(|param| param.name.clone()).collect();
         let (inside, outside) = study::set_space(tx, study, &space, who)?;
-        Ok((inside, outside, gone))
+        Ok((inside, outside, gone, new))
     })?;
     if !gone.is_empty() {
         note(&format!("no parameter any more: {}", crate::display::sanitize(&gone.join(", "))));
+    }
+    if outside > 0 && !new.is_empty() {
+        note(&format!(
+            "trials without a new parameter are outside, unless it says what they count as having: {}",
+            crate::display::sanitize(&format!("{}: {{…, missing: VALUE}}", new.join(", ")))
+        ));
     }
     let are = if inside == 1 { "is" } else { "are" };
     let trials = count(inside, "trial");

@@ -366,3 +366,34 @@ fn a_finite_space_that_no_point_of_meets_the_constraints_is_refused() {
     assert_eq!(error.to_string(), "constraints: none of the 6 points of the space meets them all");
     assert!(space().with_constraints(vec!["x + y > 4".into()]).is_ok());
 }
+
+#[test]
+fn trials_from_before_a_parameter_count_as_having_a_value_of_it() {
+    let space = Space::parse(&json!({
+        "wd": {"type": "real", "low": 0, "high": 1, "missing": 0},
+        "lr": {"type": "real", "low": 0, "high": 1},
+        "opt": {"type": "categorical", "choices": ["sgd", "adam"], "missing": "sgd"},
+        "momentum": {"type": "real", "low": 0, "high": 1, "when": {"opt": "sgd"}, "missing": 0.9},
+        "beta": {"type": "real", "low": 0, "high": 1, "when": {"opt": "adam"}, "missing": 0.5}
+    }))
+    .unwrap();
+    assert_eq!(Space::parse(&space.to_json()).unwrap().to_json(), space.to_json());
+    let old = settings(json!({"lr": 0.25}));
+    let whole = space.completed(&old).unwrap();
+    assert_eq!(json!(whole).to_string(), r#"{"wd":0.0,"lr":0.25,"opt":"sgd","momentum":0.9}"#);
+    assert!(space.contains_completed(&old) && !space.contains(&old));
+    let adam = settings(json!({"lr": 0.25, "opt": "adam", "stranger": 1}));
+    let whole = space.completed(&adam).unwrap();
+    assert_eq!(
+        json!(whole).to_string(),
+        r#"{"wd":0.0,"lr":0.25,"opt":"adam","beta":0.5,"stranger":1}"#
+    );
+    // Where the space no longer has it, nobody counts as having it.
+    let narrow = space.narrowed(&[
+        &settings(json!({"wd": 0.5, "lr": 0.5})),
+        &settings(json!({"wd": 0.7, "lr": 0.6})),
+    ]);
+    assert_eq!(narrow.param("wd").unwrap().missing, None);
+    let bad = Space::parse(&json!({"wd": {"type": "real", "low": 0, "high": 1, "missing": 2}}));
+    assert!(bad.unwrap_err().to_string().contains("where it is missing, 2, is not in"));
+}
