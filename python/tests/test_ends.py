@@ -43,9 +43,17 @@ def nobody_stays():
 _children = []
 
 
+def hear_signals():
+    """In the background, or under nohup, the tests ignore what their children are to hear."""
+    for name in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(name, signal.SIG_DFL)
+
+
 def start(*words, ready=1):
     """Start Python, and return its process once it said so many times that it is ready."""
-    child = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_signals
+    )
     _children.append(child)
     watch = threading.Timer(60, child.kill)
     watch.start()
