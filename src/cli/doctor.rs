@@ -84,7 +84,7 @@ pub fn run(args: &DoctorArgs, output: &Output, db: &Path) -> Result<()> {
         )?;
         say("leases", expired == 0, format!("{expired} ran out and wait to be given back"));
         let dead: i64 = tx.one("SELECT count(*) FROM job WHERE state = 'failed'", [], |row| row.get(0))?;
-        say("failed jobs", true, format!("{dead} (`mle status --jobs failed{}`)", super::meaning(db)));
+        say("failed jobs", true, format!("{dead} (`mle status --jobs failed{}`)", super::db_flag(db)));
         Ok(())
     })?;
     for program in ["python3", "git"] {

@@ -346,7 +346,7 @@ pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
             .collect();
         return output.rows(&["job".into(), "reason".into(), "remedy".into()], &rows);
     }
-    let meaning = super::meaning(db);
+    let db_flag = super::db_flag(db);
     for (job, reasons) in &explained {
         output.line(&format!("job {job}:"))?;
         for reason in reasons {
@@ -354,7 +354,7 @@ pub fn explain(args: &ExplainArgs, output: &Output, db: &Path) -> Result<()> {
             if let Some(remedy) = &reason.remedy {
                 // One command, or one after the other.
                 let commands: Vec<String> =
-                    remedy.split(", then ").map(|command| format!("{command}{meaning}")).collect();
+                    remedy.split(", then ").map(|command| format!("{command}{db_flag}")).collect();
                 output.line(&format!("    → {}", commands.join(", then ")))?;
             }
         }

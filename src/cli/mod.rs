@@ -32,7 +32,7 @@ pub fn quote(text: &str) -> String {
 }
 
 /// Returns what to add to a command for it to mean this file: nothing where it would be taken anyway.
-pub fn meaning(db: &std::path::Path) -> String {
+pub fn db_flag(db: &std::path::Path) -> String {
     let same = |other: &std::path::Path| {
         let whole = |path: &std::path::Path| std::fs::canonicalize(path).ok();
         other == db || whole(other).is_some_and(|other| Some(other) == whole(db))

@@ -188,7 +188,7 @@ impl Search {
         let before = log.rows.partition_point(|row| row.seen < from);
         let (old, new) = log.rows.split_at(before);
         // The first setup comes before all trials: nothing is outside.
-        let space = made.setup.space.clone();
+        let space = &made.setup.space;
         let is_inside = |row: &&Row| from == 1 || space.contains_completed(&row.params);
         let inside: Vec<&Row> = old.iter().filter(is_inside).collect();
         let numbers: Vec<u64> = inside.iter().map(|row| row.number).collect();

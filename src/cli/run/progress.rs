@@ -151,7 +151,7 @@ pub(super) struct Progress<'a> {
     output: &'a Output,
     id: ExperimentId,
     /// What a command needs to mean this file.
-    meaning: String,
+    db_flag: String,
     bar: Option<ProgressBar>,
     /// How wide it is as it is styled now.
     bar_width: Option<usize>,
@@ -180,11 +180,11 @@ impl<'a> Progress<'a> {
         });
         let (bar_width, at_start, last, said) = (None, None, None, None);
         let started = Instant::now();
-        let meaning = crate::cli::meaning(db);
+        let db_flag = crate::cli::db_flag(db);
         Progress {
             output,
             id,
-            meaning,
+            db_flag,
             bar,
             bar_width,
             started,
@@ -226,17 +226,17 @@ impl<'a> Progress<'a> {
                 clock::duration(i64::try_from(left.as_millis()).unwrap_or(0))
             ));
         }
-        let (id, meaning) = (self.id, &self.meaning);
+        let (id, db_flag) = (self.id, &self.db_flag);
         if now.state == "paused" {
-            parts.push(format!("paused: `mle resume {id}{meaning}` lets it go on"));
+            parts.push(format!("paused: `mle resume {id}{db_flag}` lets it go on"));
         } else if now.is_search_paused {
             parts.push(format!(
-                "its search is paused: `mle study resume {id}{meaning}` lets it ask"
+                "its search is paused: `mle study resume {id}{db_flag}` lets it ask"
             ));
         }
         if let Some(trial) = now.taken {
             parts.push(format!(
-                "waits for trial {trial}, which `mle ask` took: `mle tell {id} {trial} …{meaning}`",
+                "waits for trial {trial}, which `mle ask` took: `mle tell {id} {trial} …{db_flag}`",
             ));
         }
         let message = parts.join(" · ");
@@ -288,9 +288,9 @@ impl<'a> Progress<'a> {
         if !self.silent && !self.has_warned && now.failed >= ALL_FAIL && now.failed == now.ended {
             self.has_warned = true;
             if let Some((job, error)) = last_failure(tx, self.id)? {
-                let (n, meaning) = (now.failed, &self.meaning);
+                let (n, db_flag) = (now.failed, &self.db_flag);
                 let text = format!(
-                    "all {n} runs so far failed, the last one: {error}; `mle logs {job}{meaning}` has more, Ctrl-C stops"
+                    "all {n} runs so far failed, the last one: {error}; `mle logs {job}{db_flag}` has more, Ctrl-C stops"
                 );
                 self.note(&text);
             }

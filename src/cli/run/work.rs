@@ -212,8 +212,8 @@ fn conclude(
         }
         Ok(())
     } else {
-        let meaning = crate::cli::meaning(db);
-        for line in store.read(|tx| failures(tx, id, &meaning))? {
+        let db_flag = crate::cli::db_flag(db);
+        for line in store.read(|tx| failures(tx, id, &db_flag))? {
             note(&sanitize(&line));
         }
         print_places(&places, &failed, plan, output)
@@ -390,7 +390,7 @@ fn elapsed(store: &Store, id: ExperimentId, session: Duration) -> Result<String>
 }
 
 /// The failed jobs, each with why and where to look; at most five.
-fn failures(tx: &ReadTx<'_>, id: ExperimentId, meaning: &str) -> Result<Vec<String>> {
+fn failures(tx: &ReadTx<'_>, id: ExperimentId, db_flag: &str) -> Result<Vec<String>> {
     const SQL: &str = "SELECT id, stage, coalesce(error, '') FROM job
                        WHERE experiment_id = ?1 AND state = 'failed' ORDER BY id";
     let all: Vec<(i64, String, String)> =
@@ -401,12 +401,12 @@ fn failures(tx: &ReadTx<'_>, id: ExperimentId, meaning: &str) -> Result<Vec<Stri
         .map(|(job, stage, error)| {
             let which =
                 if stage == "main" { String::new() } else { format!(" ({stage} the runs)") };
-            format!("job {job}{which} failed: {error}; see `mle logs {job}{meaning}`")
+            format!("job {job}{which} failed: {error}; see `mle logs {job}{db_flag}`")
         })
         .collect();
     if all.len() > 5 {
         lines.push(format!(
-            "and {} more failed jobs; see `mle status {id}{meaning}`",
+            "and {} more failed jobs; see `mle status {id}{db_flag}`",
             all.len() - 5
         ));
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::edit::print_added;
+use super::new::is_taken;
 use super::table;
 use crate::cli::input;
 use crate::cli::named;
@@ -187,14 +188,8 @@ pub(super) fn import(args: &Import, output: &Output, db: &Path) -> Result<()> {
         let study = match &new {
             Some(new) => {
                 if let Some(known) = study::outside::there(tx, Some(&new.name))?.first() {
-                    let (id, why) = (
-                        known.to_string(),
-                        format!(
-                            "has the name {} already: without --new it takes the trials in",
-                            new.name
-                        ),
-                    );
-                    return Err(Error::Conflict { what: "study", id, why });
+                    let instead = "without --new it takes the trials in";
+                    return Err(is_taken(&new.name, *known, instead));
                 }
                 study::new(tx, new, &provenance, &who)?
             }

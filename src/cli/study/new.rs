@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{read_space, settings};
 use crate::cli::output::{Output, path_json};
 use crate::error::{Error, Result};
+use crate::id::StudyId;
 use crate::protocol::{self, Goal, Provenance};
 use crate::spec;
 use crate::store::{Open, Store};
@@ -94,14 +95,8 @@ pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
             false => study::outside::there(tx, Some(&new.name))?.first().copied(),
         };
         if let Some(known) = known.filter(|_| !args.if_missing) {
-            let (id, why) = (
-                known.to_string(),
-                format!(
-                    "has the name {} already: --if-missing uses it, --new makes one more",
-                    new.name
-                ),
-            );
-            return Err(Error::Conflict { what: "study", id, why });
+            let instead = "--if-missing uses it, --new makes one more";
+            return Err(is_taken(&new.name, known, instead));
         }
         let study = match known {
             Some(study) => study,
@@ -115,6 +110,12 @@ pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
     };
     let value = json!({"study": summary.id, "experiment": summary.experiment, "db": path_json(db), "new": is_new});
     output.done(&crate::display::sanitize(&text), &value)
+}
+
+/// Says that a study has the name of a new one, and what to do instead.
+pub(super) fn is_taken(name: &str, by: StudyId, instead: &str) -> Error {
+    let why = format!("has the name {name} already: {instead}");
+    Error::Conflict { what: "study", id: by.to_string(), why }
 }
 
 fn objectives(texts: &[String]) -> Result<Vec<(String, Goal)>> {
