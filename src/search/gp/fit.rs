@@ -5,10 +5,13 @@
 //! section 5.4.1. Lengths have a log-normal prior whose centre grows with the square root of the dimension (Hvarfner et
 //! al., arXiv 2402.02229).
 
+use rand_pcg::Pcg64;
+
 use super::cholesky::{Cholesky, dot};
 use super::frame::Frame;
-use super::kernel::{Kernel, Shape, apart};
+use super::kernel::{Kernel, Shape, apart_by};
 use super::minimise::minimise;
+use crate::search::stream::{normal, unit};
 
 /// The centre and the spread of the prior of a logarithm, and its bounds.
 struct Prior {
@@ -18,10 +21,18 @@ struct Prior {
     high: f64,
 }
 
+impl Prior {
+    /// Returns the negative logarithm of its density, up to a constant, and its slope.
+    fn at(&self, log: f64) -> (f64, f64) {
+        let z = (log - self.centre) / self.spread;
+        (0.5 * z * z, z / self.spread)
+    }
+}
+
 /// Distances between rows, to be fitted to several targets.
 pub(crate) struct Fitter {
     size: usize,
-    /// For each axis the squared distances of all pairs, as a packed lower triangle.
+    /// For each length the squared distances of all pairs, as a packed lower triangle.
     squares: Vec<Vec<f64>>,
     priors: Vec<Prior>,
 }
@@ -35,6 +46,7 @@ struct Room {
     factor: Cholesky,
     lower: Vec<f64>,
     pull: Vec<f64>,
+    alpha: Vec<f64>,
 }
 
 /// A fitted kernel.
@@ -48,22 +60,27 @@ pub(crate) struct Fitted {
 
 impl Fitter {
     pub(crate) fn new(frame: &Frame, rows: &[Vec<f64>]) -> Fitter {
-        let pairs = |at: usize| {
+        let pairs = |at: usize, length: usize| {
+            let axis = &frame.axes[at];
             let mut squares = Vec::with_capacity(rows.len() * (rows.len() + 1) / 2);
             for (i, row) in rows.iter().enumerate() {
-                squares.extend(
-                    rows[..=i].iter().map(|other| apart(&frame.axes[at], row[at], other[at])),
-                );
+                let square = |other: &Vec<f64>| apart_by(axis, length, row[at], other[at]);
+                squares.extend(rows[..=i].iter().map(square));
             }
             squares
         };
-        let dimensions = frame.dimensions();
-        let centre = 0.6f64.ln() + 0.5 * (dimensions.max(1) as f64).ln();
-        let length = || Prior { centre, spread: 1.0, low: -4.6, high: 5.0 };
-        let mut priors: Vec<Prior> = (0..dimensions).map(|_| length()).collect();
+        let centre = 0.6f64.ln() + 0.5 * (frame.dimensions().max(1) as f64).ln();
+        let (mut squares, mut priors) = (Vec::new(), Vec::new());
+        for (at, axis) in frame.axes.iter().enumerate() {
+            let count = axis.lengths();
+            // Unlike choices are apart by two lengths.
+            let centre = centre + if count > 1 { 0.5 * 2.0f64.ln() } else { 0.0 };
+            squares.extend((0..count).map(|length| pairs(at, length)));
+            priors.extend((0..count).map(|_| Prior { centre, spread: 1.0, low: -4.6, high: 5.0 }));
+        }
         priors.push(Prior { centre: 0.0, spread: 1.5, low: -5.0, high: 7.0 });
         priors.push(Prior { centre: 1e-4f64.ln(), spread: 3.0, low: 1e-7f64.ln(), high: 0.0 });
-        Fitter { size: rows.len(), squares: (0..dimensions).map(pairs).collect(), priors }
+        Fitter { size: rows.len(), squares, priors }
     }
 
     /// Returns the centre of the priors.
@@ -89,17 +106,54 @@ impl Fitter {
         Fitted { logs, shape, loss }
     }
 
-    fn loss(
+    /// Returns draws from the posterior, by random walks of so many steps between them from `start` on.
+    ///
+    /// A step goes along all parameters, or along about two; what is taken makes steps longer, what is not shorter.
+    ///
+    /// # Source
+    /// Metropolis et al. 1953 (the walk); the rule for its steps is ours, and accepts about three of ten.
+    pub(crate) fn draw(
         &self,
         targets: &[f64],
         shape: Shape,
-        logs: &[f64],
-        gradient: &mut [f64],
-        room: &mut Room,
-    ) -> f64 {
-        let Room { values, slopes, factor, lower, pull } = room;
-        let (n, dimensions) = (self.size, self.squares.len());
-        let kernel = Kernel::of(shape, logs);
+        start: &[f64],
+        draws: usize,
+        steps: usize,
+        generator: &mut Pcg64,
+    ) -> Vec<Vec<f64>> {
+        let mut room = Room::default();
+        let mut here = start.to_vec();
+        let count = here.len() as f64;
+        let mut level = self.level(targets, &Kernel::of(shape, &here), &here, &mut room);
+        let mut scale: f64 = 0.6;
+        let walk = |_| {
+            for _ in 0..steps {
+                let few = unit(generator) < 0.5;
+                let size = scale * if few { 1.0 } else { 2.0 / count.sqrt() };
+                let mut next = here.clone();
+                for (log, prior) in next.iter_mut().zip(&self.priors) {
+                    if !few || unit(generator) < 2.0 / count {
+                        let step = size * prior.spread.min(1.5) * normal(generator);
+                        *log = (*log + step).clamp(prior.low, prior.high);
+                    }
+                }
+                let there = self.level(targets, &Kernel::of(shape, &next), &next, &mut room);
+                if there.is_finite() && unit(generator).ln() < level - there {
+                    (here, level) = (next, there);
+                    scale = (1.1 * scale).min(1.5);
+                } else {
+                    scale = (0.96 * scale).max(0.05);
+                }
+            }
+            here.clone()
+        };
+        (0..draws).map(walk).collect()
+    }
+
+    /// Returns the negative logarithm of the posterior density.
+    fn level(&self, targets: &[f64], kernel: &Kernel, logs: &[f64], room: &mut Room) -> f64 {
+        let Room { values, slopes, factor, alpha, .. } = room;
+        let n = self.size;
         values.clear();
         values.resize(n * (n + 1) / 2, 0.0);
         for (column, weight) in self.squares.iter().zip(&kernel.weights) {
@@ -114,8 +168,24 @@ impl Fitter {
             values[at + i] -= kernel.noise;
             at += i + 1;
         }
-        let (alpha, _) = weights(factor, targets);
-        let mut loss = 0.5 * dot(&alpha, targets) + 0.5 * factor.log_determinant();
+        (*alpha, _) = weights(factor, targets);
+        let priors: f64 = logs.iter().zip(&self.priors).map(|(log, prior)| prior.at(*log).0).sum();
+        0.5 * dot(alpha, targets) + 0.5 * factor.log_determinant() + priors
+    }
+
+    /// Returns the negative logarithm of the posterior density, and its slopes.
+    fn loss(
+        &self,
+        targets: &[f64],
+        shape: Shape,
+        logs: &[f64],
+        gradient: &mut [f64],
+        room: &mut Room,
+    ) -> f64 {
+        let kernel = Kernel::of(shape, logs);
+        let loss = self.level(targets, &kernel, logs, room);
+        let Room { values, slopes, factor, lower, pull, alpha } = room;
+        let (n, lengths) = (self.size, self.squares.len());
         // What a change of each pair's covariance does to the loss; pairs off the diagonal stand for two entries.
         factor.inverse(lower, pull);
         let mut trace = 0.0;
@@ -128,16 +198,14 @@ impl Fitter {
             trace += pull[at + i];
             at += i + 1;
         }
-        gradient[dimensions] = dot(pull, values);
-        gradient[dimensions + 1] = trace * kernel.noise;
+        gradient[lengths] = dot(pull, values);
+        gradient[lengths + 1] = trace * kernel.noise;
         pull.iter_mut().zip(slopes.iter()).for_each(|(pull, slope)| *pull *= slope);
         for (at, column) in self.squares.iter().enumerate() {
             gradient[at] = -2.0 * kernel.weights[at] * dot(pull, column);
         }
         for ((log, prior), slope) in logs.iter().zip(&self.priors).zip(gradient) {
-            let z = (log - prior.centre) / prior.spread;
-            loss += 0.5 * z * z;
-            *slope += z / prior.spread;
+            *slope += prior.at(*log).1;
         }
         loss
     }
@@ -165,6 +233,7 @@ mod tests {
 
     use super::*;
     use crate::search::space::Space;
+    use crate::search::stream::{Purpose, stream};
 
     #[test]
     fn the_gradient_is_that_of_the_loss() {
@@ -182,15 +251,15 @@ mod tests {
         let rows: Vec<Vec<f64>> = (0..15).map(row).collect();
         let targets: Vec<f64> = (0..15).map(|i| (i as f64 * 0.7).sin()).collect();
         let fitter = Fitter::new(&frame, &rows);
-        for shape in [Shape::Matern, Shape::Gauss] {
-            let at = vec![-0.4, 0.3, -0.2, 0.1, -2.0];
-            let mut gradient = vec![0.0; 5];
+        for shape in [Shape::Matern32, Shape::Matern52, Shape::Gauss] {
+            let at = vec![-0.4, 0.3, 0.1, -0.5, -0.2, 0.1, -2.0];
+            let mut gradient = vec![0.0; 7];
             fitter.loss(&targets, shape, &at, &mut gradient, &mut Room::default());
-            for i in 0..5 {
+            for i in 0..7 {
                 let shifted = |by: f64| {
                     let mut logs = at.clone();
                     logs[i] += by;
-                    fitter.loss(&targets, shape, &logs, &mut [0.0; 5], &mut Room::default())
+                    fitter.loss(&targets, shape, &logs, &mut [0.0; 7], &mut Room::default())
                 };
                 let slope = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
                 assert!(
@@ -200,5 +269,27 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn draws_of_what_the_targets_do_not_tell_follow_the_prior() {
+        let space = Space::parse(&json!({
+            "x": {"type": "real", "low": 0, "high": 1},
+            "c": ["a", "b", "c"],
+        }))
+        .unwrap();
+        let fitter = Fitter::new(&Frame::new(&space), &[vec![0.5, 0.5]]);
+        let mut generator = stream(1, 0, Purpose::Model, 0);
+        let start = fitter.start();
+        let draws = fitter.draw(&[0.3], Shape::Matern52, &start, 500, 20, &mut generator);
+        for at in 0..4 {
+            let mean = draws.iter().map(|draw| draw[at]).sum::<f64>() / 500.0;
+            let variance = draws.iter().map(|draw| (draw[at] - mean).powi(2)).sum::<f64>() / 500.0;
+            assert!((mean - start[at]).abs() < 0.3, "{at}: {mean}");
+            assert!((variance.sqrt() - 1.0).abs() < 0.25, "{at}: {variance}");
+        }
+        let mut generator = stream(1, 0, Purpose::Model, 0);
+        let again = fitter.draw(&[0.3], Shape::Matern52, &start, 500, 20, &mut generator);
+        assert_eq!(draws, again);
     }
 }

@@ -13,6 +13,9 @@ use crate::search::stream::{below, normal, unit};
 /// Cells beyond which a countable line is treated as if it had none.
 const CELLS_MAX: u64 = 4096;
 
+/// Choices up to which a list without order has a length for each of them.
+const LENGTHS_MAX: usize = 8;
+
 /// How one coordinate behaves.
 #[derive(Clone, Debug)]
 pub(crate) struct Axis {
@@ -30,6 +33,8 @@ pub(crate) struct Frame {
     pub axes: Vec<Axis>,
     /// Axes with parents before their children.
     order: Vec<usize>,
+    /// Where the lengths of each axis begin in a row of all, and at last how many there are.
+    pub lengths: Vec<usize>,
     /// Says whether any axis can be inactive.
     pub conditional: bool,
 }
@@ -57,7 +62,9 @@ impl Frame {
         let axes: Vec<Axis> = searched.iter().map(axis).collect();
         let order = space.order_by_name().into_iter().filter_map(axis_of).collect();
         let conditional = axes.iter().any(|axis| !axis.parents.is_empty());
-        Frame { axes, order, conditional }
+        let mut lengths = vec![0];
+        axes.iter().for_each(|axis| lengths.push(lengths[lengths.len() - 1] + axis.lengths()));
+        Frame { axes, order, lengths, conditional }
     }
 
     pub(crate) fn dimensions(&self) -> usize {
@@ -129,6 +136,20 @@ impl Frame {
 }
 
 impl Axis {
+    /// Returns how many lengths say how alike places on it are: one, but for lists without order one for each choice,
+    /// since some differ more from the rest than others do. Of two choices one length says all.
+    pub(crate) fn lengths(&self) -> usize {
+        match self.cells.len() {
+            count @ 3..=LENGTHS_MAX if self.choice => count,
+            _ => 1,
+        }
+    }
+
+    /// Returns which of the lengths is that of a place.
+    pub(crate) fn length_of(&self, place: f64) -> usize {
+        (place * self.lengths() as f64) as usize
+    }
+
     /// Returns the centre of the nearest cell, or the place itself on a continuum.
     pub(crate) fn nearest(&self, place: f64) -> f64 {
         if self.cells.is_empty() {

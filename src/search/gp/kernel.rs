@@ -12,8 +12,10 @@ const OFF_LINE: f64 = 1.0 / 6.0;
 /// The shape of a kernel over scaled distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
+    /// Matérn with parameter 3/2: once differentiable.
+    Matern32,
     /// Matérn with parameter 5/2: twice differentiable.
-    Matern,
+    Matern52,
     /// Squared exponential: as smooth as can be.
     Gauss,
 }
@@ -22,7 +24,12 @@ impl Shape {
     /// Returns the kernel at a squared distance and its derivative by it.
     pub(crate) fn at(self, square: f64) -> (f64, f64) {
         match self {
-            Shape::Matern => {
+            Shape::Matern32 => {
+                let a = (3.0 * square).sqrt();
+                let fall = (-a).exp();
+                ((1.0 + a) * fall, -1.5 * fall)
+            }
+            Shape::Matern52 => {
                 let a = (5.0 * square).sqrt();
                 let fall = (-a).exp();
                 ((1.0 + a + a * a / 3.0) * fall, -(5.0 / 6.0) * (1.0 + a) * fall)
@@ -35,11 +42,11 @@ impl Shape {
     }
 }
 
-/// A kernel with a length of its own for each coordinate.
+/// A kernel with lengths of its own for each coordinate, see [`Frame::lengths`].
 #[derive(Clone, Debug)]
 pub(crate) struct Kernel {
     pub shape: Shape,
-    /// For each coordinate the inverse of its squared length.
+    /// The inverses of the squared lengths.
     pub weights: Vec<f64>,
     /// The variance of the function.
     pub signal: f64,
@@ -69,14 +76,12 @@ impl Kernel {
         let count = columns.first().map_or(0, Vec::len);
         let mut squares = vec![0.0; count];
         for (at, column) in columns.iter().enumerate() {
-            add_squares(
-                &frame.axes[at],
-                frame.conditional,
-                row[at],
-                column,
-                self.weights[at],
-                &mut squares,
-            );
+            let weights = &self.weights[frame.lengths[at]..frame.lengths[at + 1]];
+            let (axis, gaps) = (&frame.axes[at], frame.conditional);
+            match weights {
+                [weight] => add_squares(axis, gaps, row[at], column, *weight, &mut squares),
+                _ => add_choices(axis, row[at], column, weights, &mut squares),
+            }
         }
         let mut slopes = vec![0.0; count];
         for (square, slope) in squares.iter_mut().zip(&mut slopes) {
@@ -118,6 +123,26 @@ fn add_squares(axis: &Axis, gaps: bool, x: f64, column: &[f64], weight: f64, squ
     }
 }
 
+/// Adds the squared distances of choices with a length each: unlike ones are as far apart as both are from the place of
+/// none, where rows stand in which the parameter is inactive.
+fn add_choices(axis: &Axis, x: f64, column: &[f64], weights: &[f64], squares: &mut [f64]) {
+    let weight = |x: f64| if x.is_nan() { 0.0 } else { weights[axis.length_of(x)] };
+    let own = weight(x);
+    for (square, other) in squares.iter_mut().zip(column) {
+        let alike = x == *other || x.is_nan() && other.is_nan();
+        *square += if alike { 0.0 } else { own + weight(*other) };
+    }
+}
+
+/// Returns the squared distance of two places on an axis, as seen by its length numbered `length`.
+pub(crate) fn apart_by(axis: &Axis, length: usize, a: f64, b: f64) -> f64 {
+    if axis.lengths() == 1 {
+        return apart(axis, a, b);
+    }
+    let is = |x: f64| !x.is_nan() && axis.length_of(x) == length;
+    f64::from(u8::from(is(a) != is(b)))
+}
+
 /// Returns the squared distance of two places on an axis.
 pub(crate) fn apart(axis: &Axis, a: f64, b: f64) -> f64 {
     match (a.is_nan(), b.is_nan()) {
@@ -147,19 +172,21 @@ mod tests {
         let space = Space::parse(&json!({
             "kind": ["a", "b"],
             "x": {"type": "real", "low": 0, "high": 1, "when": {"kind": "b"}},
+            "z": {"type": "categorical", "choices": ["a", "b", "c"], "when": {"kind": "b"}},
             "y": {"type": "real", "low": 0, "high": 1},
         }))
         .unwrap();
         let frame = Frame::new(&space);
         let row = |i: i32| {
             let x = if i % 2 == 0 { f64::NAN } else { f64::from(i) / 60.0 };
-            vec![f64::from(i % 2), x, f64::from(i * 7 % 60) / 60.0]
+            let z = if i % 2 == 0 { f64::NAN } else { (f64::from(i % 3) + 0.5) / 3.0 };
+            vec![f64::from(i % 2), x, z, f64::from(i * 7 % 60) / 60.0]
         };
         let rows: Vec<Vec<f64>> = (0..60).map(row).collect();
         let columns: Vec<Vec<f64>> =
-            (0..3).map(|at| rows.iter().map(|row| row[at]).collect()).collect();
-        for shape in [Shape::Matern, Shape::Gauss] {
-            let kernel = Kernel::of(shape, &[3.0, -0.3, 1.0, 0.0, -20.0]);
+            (0..4).map(|at| rows.iter().map(|row| row[at]).collect()).collect();
+        for shape in [Shape::Matern32, Shape::Matern52, Shape::Gauss] {
+            let kernel = Kernel::of(shape, &[3.0, -0.3, 0.2, -0.4, 0.9, 1.0, 0.0, -20.0]);
             let all: Vec<f64> =
                 rows.iter().flat_map(|row| kernel.against(&frame, row, &columns).0).collect();
             let matrix = nalgebra::DMatrix::from_vec(60, 60, all);

@@ -70,7 +70,7 @@ impl Local {
     /// as other values of their parents bring them up.
     pub(crate) fn region(&self, frame: &Frame, centre: &[f64], kernel: &Kernel) -> Vec<(f64, f64)> {
         let on_line = |at: &usize| !frame.axes[*at].choice && !centre[*at].is_nan();
-        let log_length = |at: usize| -0.5 * kernel.weights[at].ln();
+        let log_length = |at: usize| -0.5 * kernel.weights[frame.lengths[at]].ln();
         let lines: Vec<usize> = (0..centre.len()).filter(on_line).collect();
         let mean = lines.iter().map(|at| log_length(*at)).sum::<f64>() / lines.len().max(1) as f64;
         let side = |at: usize| {

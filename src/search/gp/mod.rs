@@ -6,16 +6,17 @@
 //! model and feed one of the chance of success; trials that run count as if they had turned out as believed.
 //!
 //! Where all parameters are numbers, turns of a local search in a region around the best trial alternate with those of
-//! the whole space.
+//! the whole space. Elsewhere several kernels take turns, drawn from those that explain the trials: the likeliest one is
+//! too sure of which choices are alike.
 //!
 //! Settings: `startup`, the trials that end before the model begins, by default as many as parameters and 2, from 4 to
 //! 22. They are at most half of the trials asked for where all parameters are numbers or some have conditions, else a
 //! quarter: the centre of the space, among numbers a step along each of them, then Sobol points.
 //!
 //! # Source
-//! Jones et al. 1998 (expected improvement); Snoek et al., NeurIPS 2012 (this kernel for hyper-parameters);
-//! Garrido-Merchán and Hernández-Lobato 2020 (rounding inside the kernel); Ginsbourger et al. 2010 (the kriging
-//! believer).
+//! Jones et al. 1998 (expected improvement); Snoek et al., NeurIPS 2012, section 3.2 (a Matérn kernel for
+//! hyper-parameters, and draws of it, which they average and we take in turn); Garrido-Merchán and Hernández-Lobato 2020
+//! (rounding inside the kernel); Ginsbourger et al. 2010 (the kriging believer).
 
 pub(crate) mod acquisition;
 pub(crate) mod cholesky;
@@ -29,6 +30,7 @@ pub(crate) mod model;
 mod past;
 mod warp;
 
+use rand_pcg::Pcg64;
 use serde_json::{Map, Value};
 
 use self::acquisition::Improvement;
@@ -58,10 +60,15 @@ const CHOICE_MAX: usize = 128;
 /// Rows the model holds, at most: the best and the newest.
 const ROWS_MAX: usize = 300;
 
+/// Kernels that are drawn for turns.
+const DRAWS: usize = 4;
+/// Steps between two draws.
+const STEPS: usize = 20;
+
 /// Trials up to which a fit looks at all that ended.
 const EACH_MAX: u64 = 48;
 
-/// By how much a squared exponential has to be the likelier kernel.
+/// By how much a squared exponential has to be likelier than the other kernels.
 const GAUSS_MARGIN: f64 = 2.0;
 /// What a trial has to be better than all before it, as a share of the distance of the median from the best, to count as
 /// a success of its kind of turn: polishing a peak is none.
@@ -80,7 +87,8 @@ pub struct Gp {
     local: bool,
     rows: Rows,
     fit: Option<Fit>,
-    model: Option<(Model, Vec<u64>)>,
+    /// A model for each kernel of the fit, which take turns, and the trials that it holds.
+    models: Vec<(Model, Vec<u64>)>,
 }
 
 /// What was fitted, and to what.
@@ -90,7 +98,6 @@ struct Fit {
     /// Their values.
     values: Vec<(u64, f64)>,
     warp: Warp,
-    fitted: Fitted,
 }
 
 impl Gp {
@@ -119,7 +126,7 @@ impl Gp {
             startup: startup.unwrap_or(by_space.min(by_trials)),
             rows: Rows::default(),
             fit: None,
-            model: None,
+            models: Vec::new(),
         })
     }
 
@@ -183,18 +190,19 @@ impl Gp {
         let kept = keep(&known, FIT_MAX);
         let rows: Vec<Vec<f64>> = kept.iter().map(|at| rows[*at].clone()).collect();
         let known: Vec<f64> = kept.iter().map(|at| known[*at]).collect();
-        let (warp, fitted) = fit(&self.frame, &rows, &known);
-        self.model = None;
-        self.fit = Some(Fit { until, values, warp, fitted });
+        let draws = stream(self.seed, until, Purpose::Model, 1);
+        let (warp, kernels) = fit(&self.frame, &rows, &known, (!self.local).then_some(draws));
+        let empty = |kernel| (Model::new(&self.frame, kernel), Vec::new());
+        self.models = kernels.into_iter().map(empty).collect();
+        self.fit = Some(Fit { until, values, warp });
         until
     }
 
-    /// Makes the model follow the fit and the trials; returns the values as the model sees them.
-    fn condition(&mut self) -> Option<&mut Model> {
+    /// Makes the model whose turn it is follow the fit and the trials.
+    fn condition(&mut self, number: u64) -> Option<&mut Model> {
         let fit = self.fit.as_ref()?;
-        let (model, numbers) = self.model.get_or_insert_with(|| {
-            (Model::new(Kernel::of(fit.fitted.shape, &fit.fitted.logs)), Vec::new())
-        });
+        let turn = number as usize % self.models.len();
+        let (model, numbers) = &mut self.models[turn];
         let all: Vec<(u64, &[f64], f64)> = self.rows.valued().collect();
         let values: Vec<f64> = all.iter().map(|(_, _, value)| *value).collect();
         let kept = keep(&values, ROWS_MAX);
@@ -213,7 +221,7 @@ impl Gp {
     fn propose(&mut self, history: &History) -> Result<Option<Map<String, Value>>> {
         let number = history.next_number();
         let until = self.refit(number);
-        let Some(mut model) = self.condition().cloned() else { return Ok(None) };
+        let Some(mut model) = self.condition(number).cloned() else { return Ok(None) };
         let rows: Vec<&[f64]> = self.rows.valued().map(|(_, row, _)| row).collect();
         // The best mean at a trial, not the best value: noise is not improved on.
         let mut believed: Vec<(f64, &[f64])> =
@@ -310,24 +318,39 @@ fn keep(values: &[f64], most: usize) -> Vec<usize> {
     kept
 }
 
-/// Returns the bending and the kernel that make the values most likely. Of many rows a part says which kinds these are.
-fn fit(frame: &Frame, rows: &[Vec<f64>], values: &[f64]) -> (Warp, Fitted) {
-    if rows.len() <= CHOICE_MAX {
-        return choose(frame, rows, values);
-    }
-    let part = || (0..CHOICE_MAX).map(|at| at * rows.len() / CHOICE_MAX);
+/// Returns the bending that makes the values most likely and the kernel that does, or if there is a generator draws of it.
+///
+/// Of many rows a part says which kinds these are, and what is drawn.
+fn fit(
+    frame: &Frame,
+    rows: &[Vec<f64>],
+    values: &[f64],
+    draws: Option<Pcg64>,
+) -> (Warp, Vec<Kernel>) {
+    let count = rows.len().min(CHOICE_MAX);
+    let part = || (0..count).map(|at| at * rows.len() / count);
     let part_rows: Vec<Vec<f64>> = part().map(|at| rows[at].clone()).collect();
     let part_values: Vec<f64> = part().map(|at| values[at]).collect();
-    let (warp, Fitted { logs, shape, .. }) = choose(frame, &part_rows, &part_values);
-    (warp, Fitter::new(frame, rows).fit(&warp.bend(values).0, shape, logs, 30))
+    let fitter = Fitter::new(frame, &part_rows);
+    let (warp, Fitted { logs, shape, .. }) = choose(&fitter, &part_values);
+    let all = match draws {
+        Some(mut generator) => {
+            let targets = warp.bend(&part_values).0;
+            fitter.draw(&targets, shape, &logs, DRAWS, STEPS, &mut generator)
+        }
+        None if count == rows.len() => vec![logs],
+        None => {
+            vec![Fitter::new(frame, rows).fit(&warp.bend(values).0, shape, logs, 30).logs]
+        }
+    };
+    (warp, all.iter().map(|logs| Kernel::of(shape, logs)).collect())
 }
 
-fn choose(frame: &Frame, rows: &[Vec<f64>], values: &[f64]) -> (Warp, Fitted) {
-    let fitter = Fitter::new(frame, rows);
+fn choose(fitter: &Fitter, values: &[f64]) -> (Warp, Fitted) {
     let mut best: Option<(f64, Warp, Fitted)> = None;
     for warp in Warp::ALL {
         let (targets, log_slope) = warp.bend(values);
-        let fitted = fitter.fit(&targets, Shape::Matern, fitter.start(), 12);
+        let fitted = fitter.fit(&targets, Shape::Matern52, fitter.start(), 12);
         let loss = fitted.loss - log_slope;
         if best.as_ref().is_none_or(|(least, ..)| loss < *least) {
             best = Some((loss, warp, fitted));
@@ -335,10 +358,12 @@ fn choose(frame: &Frame, rows: &[Vec<f64>], values: &[f64]) -> (Warp, Fitted) {
     }
     let (_, warp, fitted) = best.unwrap_or_else(|| {
         let logs = fitter.start();
-        (0.0, Warp::Straight, Fitted { logs, shape: Shape::Matern, loss: 0.0 })
+        (0.0, Warp::Straight, Fitted { logs, shape: Shape::Matern52, loss: 0.0 })
     });
     let targets = warp.bend(values).0;
-    let matern = fitter.fit(&targets, Shape::Matern, fitted.logs, 30);
+    let rough = fitter.fit(&targets, Shape::Matern32, fitted.logs.clone(), 30);
+    let smooth = fitter.fit(&targets, Shape::Matern52, fitted.logs, 30);
+    let matern = if rough.loss < smooth.loss { rough } else { smooth };
     let gauss = fitter.fit(&targets, Shape::Gauss, fitter.start(), 40);
     (warp, if gauss.loss + GAUSS_MARGIN < matern.loss { gauss } else { matern })
 }

@@ -34,8 +34,8 @@ pub(crate) struct Slopes {
 
 impl Model {
     /// Returns a model without rows.
-    pub(crate) fn new(kernel: Kernel) -> Model {
-        let columns = vec![Vec::new(); kernel.weights.len()];
+    pub(crate) fn new(frame: &Frame, kernel: Kernel) -> Model {
+        let columns = vec![Vec::new(); frame.dimensions()];
         let factor = Cholesky::default();
         Model { kernel, columns, factor, targets: Vec::new(), alpha: Vec::new(), mean: 0.0 }
     }
@@ -103,7 +103,7 @@ impl Model {
                 up += by_square[i] * gap * self.alpha[i];
                 out += by_square[i] * gap * beta[i];
             }
-            let scale = 2.0 * self.kernel.weights[at];
+            let scale = 2.0 * self.kernel.weights[frame.lengths[at]];
             slopes.mean[at] = scale * up;
             slopes.deviation[at] = -scale * out / deviation;
         }

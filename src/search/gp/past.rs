@@ -143,10 +143,10 @@ impl Rows {
             Some(known) if known.of_fit == of_fit => known.logs.clone(),
             _ => {
                 let fitter = Fitter::new(frame, &rows(&of_fit));
-                fitter.fit(&targets(&of_fit), Shape::Matern, fitter.start(), 12).logs
+                fitter.fit(&targets(&of_fit), Shape::Matern52, fitter.start(), 12).logs
             }
         };
-        let mut model = Model::new(Kernel::of(Shape::Matern, &logs));
+        let mut model = Model::new(frame, Kernel::of(Shape::Matern52, &logs));
         rows(&labels).iter().for_each(|row| model.add(frame, row));
         model.aim(targets(&labels));
         self.success = Some(Success { until, of_fit, logs, labels, model: model.clone() });

@@ -122,7 +122,7 @@ impl Ehvi {
         if !self.fit.as_ref().is_some_and(same) {
             let fitter = Fitter::new(&self.frame, rows);
             let kernel = |values: &Vec<f64>| {
-                let fitted = fitter.fit(&BENT.bend(values).0, Shape::Matern, fitter.start(), 40);
+                let fitted = fitter.fit(&BENT.bend(values).0, Shape::Matern52, fitter.start(), 40);
                 Kernel::of(fitted.shape, &fitted.logs)
             };
             let kernels = values.iter().map(kernel).collect();
@@ -135,7 +135,8 @@ impl Ehvi {
         let number = history.next_number();
         let Some(known) = self.known(history) else { return Ok(None) };
         let kernels = self.refit(number, &known).to_vec();
-        let mut models: Vec<Model> = kernels.into_iter().map(Model::new).collect();
+        let mut models: Vec<Model> =
+            kernels.into_iter().map(|kernel| Model::new(&self.frame, kernel)).collect();
         for (model, values) in models.iter_mut().zip(&known.values) {
             known.rows.iter().for_each(|row| model.add(&self.frame, row));
             model.aim(BENT.bend(values).0);

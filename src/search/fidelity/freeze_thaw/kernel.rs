@@ -86,7 +86,7 @@ impl Kernel {
 
     /// Returns what a squared distance of two trials does to their points, for [`Kernel::over_epochs`].
     pub(crate) fn near(&self, square: f64) -> (f64, f64) {
-        (Shape::Matern.at(square).0, Shape::Matern.at(square * self.stretch).0)
+        (Shape::Matern52.at(square).0, Shape::Matern52.at(square * self.stretch).0)
     }
 
     pub(crate) fn over_epochs(&self, near: (f64, f64), same: bool, a: f64, b: f64) -> f64 {
@@ -99,8 +99,8 @@ impl Kernel {
 
     /// Returns the slopes of the covariance, without noise.
     pub(crate) fn parts(&self, square: f64, same: bool, a: f64, b: f64) -> Parts {
-        let (near, slope) = Shape::Matern.at(square);
-        let (near_fall, slope_fall) = Shape::Matern.at(square * self.stretch);
+        let (near, slope) = Shape::Matern52.at(square);
+        let (near_fall, slope_fall) = Shape::Matern52.at(square * self.stretch);
         let (fading, growing) = (self.fading(a, b), self.growing(a, b));
         let own = if same { 1.0 } else { 0.0 };
         let end = near * self.end;

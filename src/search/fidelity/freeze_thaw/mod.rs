@@ -218,9 +218,10 @@ impl FreezeThaw {
         let targets: Vec<f64> =
             labels.iter().map(|(_, lost)| if *lost { -1.0 } else { 1.0 }).collect();
         let fitter = gp::fit::Fitter::new(&self.frame, &rows);
-        let shape = gp::kernel::Shape::Matern;
+        let shape = gp::kernel::Shape::Matern52;
         let fitted = fitter.fit(&targets, shape, fitter.start(), 12);
-        let mut model = gp::model::Model::new(gp::kernel::Kernel::of(shape, &fitted.logs));
+        let mut model =
+            gp::model::Model::new(&self.frame, gp::kernel::Kernel::of(shape, &fitted.logs));
         rows.iter().for_each(|row| model.add(&self.frame, row));
         model.aim(targets);
         self.success = Some((labels, model.clone()));
