@@ -208,7 +208,7 @@ fn points_are_added_and_studies_start_warm() {
     new(&lab, "new", &["--strategy", "tpe", "--trials", "6", "--setting", "startup=3"]);
     lab.mle(&["study", "add", "new", "act=tanh", "lr=0.1", "layers=3", "--value", "0"]).ok();
     lab.mle(&["study", "add", "new", "act=tanh", "lr=5", "layers=3", "--value", "0"])
-        .fails(2, "point 0: parameter lr: 5 is not in 0.001 to 1, log");
+        .fails(2, "mle study: parameter lr: 5 is not in 0.001 to 1, log");
     lab.mle(&["study", "add", "new", "act=relu", "lr=0.5", "layers=6"]).ok();
     let file = json!([
         {"params": {"lr": 0.2, "layers": 2, "act": "relu"}, "value": 0.4},

@@ -110,6 +110,7 @@ import mle
 
 mine = lambda *_: None
 signal.signal(signal.SIGHUP, mine)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with mle.Logger("lab.db") as one:
     two = mle.Logger("lab.db")
     assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL

@@ -186,7 +186,8 @@ pub fn add(
                 added.numbers.push(give(tx, study, &now, &Point { params, ..point.clone() }, who)?)
             }
             Err(Error::Invalid { what, why, hint }) if strict => {
-                return Err(Error::Invalid { what: format!("point {at}: {what}"), why, hint });
+                let what = if points.len() > 1 { format!("point {at}: {what}") } else { what };
+                return Err(Error::Invalid { what, why, hint });
             }
             Err(error @ Error::Invalid { .. }) => added.left_out.push((at, error.to_string())),
             Err(error) => return Err(error),

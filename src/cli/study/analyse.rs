@@ -31,8 +31,8 @@ pub struct Top {
     /// Id, name or uid of the study's experiment
     study: String,
     /// How many to show
-    #[arg(short = 'k', long, value_name = "N", default_value_t = 10)]
-    top: usize,
+    #[arg(short = 'k', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
 }
 
 /// Show how the best value came about
@@ -228,7 +228,7 @@ fn no_value() -> Error {
 pub(super) fn top(args: &Top, output: &Output, db: &Path) -> Result<()> {
     let read = read(db, &args.study)?;
     let mut best = analysis::ranking(&read.all(), &read.goals);
-    best.truncate(args.top);
+    best.truncate(usize::try_from(args.top).unwrap_or(usize::MAX));
     print_trials(&read, &best, output)
 }
 

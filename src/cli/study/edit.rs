@@ -262,14 +262,21 @@ fn point(entry: &Value, at: usize) -> Result<Point> {
     Ok(Point { params, told, curve: Vec::new(), extra: json!({"source": "hand"}), times: None })
 }
 
+/// Points left out whose reasons are shown.
+const SHOWN: usize = 5;
+
 pub(super) fn print_added(added: &Added, output: &Output) -> Result<()> {
     let left_out: Vec<Value> =
         added.left_out.iter().map(|(at, why)| json!({"point": at, "why": why})).collect();
     if output.json {
         return output.json(&json!({"numbers": added.numbers, "left_out": left_out}));
     }
-    for (at, why) in added.left_out.iter().take(5) {
+    for (at, why) in added.left_out.iter().take(SHOWN) {
         note(&format!("left out point {at}: {}", crate::display::sanitize(why)));
+    }
+    if added.left_out.len() > SHOWN {
+        let more = added.left_out.len() - SHOWN;
+        note(&format!("and {more} more; `--json` has the reasons of all"));
     }
     let left_out = match added.left_out.len() {
         0 => String::new(),

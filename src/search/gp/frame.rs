@@ -10,7 +10,7 @@ use crate::search::domain::{Domain, ListKind};
 use crate::search::space::Space;
 use crate::search::stream::{below, normal, unit};
 
-/// Cells beyond which a countable line is treated as if it had none.
+/// Cells beyond which a line of numbers is treated as if it had none.
 const CELLS_MAX: u64 = 4096;
 
 /// Choices up to which a list without order has a length for each of them.
@@ -49,7 +49,7 @@ impl Frame {
             let domain = &space.params()[*param].domain;
             let place = |value: &Value| domain.unit_of(value);
             let cells = match domain.count() {
-                Some(count) if count <= CELLS_MAX => {
+                Some(count) if count <= CELLS_MAX || matches!(domain, Domain::List { .. }) => {
                     (0..count).filter_map(|index| place(&domain.value_at(index))).collect()
                 }
                 _ => Vec::new(),
@@ -178,5 +178,32 @@ fn conditions(
             }
             None => conditions(space, *above, axis_of, found),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::search::stream::{Purpose, stream};
+
+    #[test]
+    fn long_lists_are_lists() {
+        let words: Vec<String> = (0..=CELLS_MAX).map(|i| format!("w{i}")).collect();
+        let space = Space::parse(&json!({
+            "word": words,
+            "x": {"type": "real", "low": 0, "high": 1, "when": {"word": "w7"}},
+        }))
+        .unwrap();
+        let frame = Frame::new(&space);
+        assert!(!frame.smooth(0) && frame.smooth(1));
+        let mut generator = stream(1, 0, Purpose::Model, 0);
+        let mut row = frame.row(&space, json!({"word": "w7", "x": 0.5}).as_object().unwrap());
+        frame.settle(&mut row, &mut generator);
+        assert_eq!(row[1], 0.5);
+        frame.nudge(&mut row, 0, 0.1, &mut generator);
+        frame.settle(&mut row, &mut generator);
+        assert!(space.contains(&frame.point(&space, &row)) && row[1].is_nan());
     }
 }

@@ -9,6 +9,8 @@ use crate::search::space::Space;
 
 /// Trials that went well, and trials that failed, which a model of success holds at most.
 const LABELS_MAX: usize = 150;
+/// Trials at work or pruned that count as they are believed to turn out, at most.
+const PENDING_MAX: usize = 200;
 /// Trials that ended up to which a model of success is fitted to all of them.
 const FIT_EACH: usize = 100;
 
@@ -80,10 +82,11 @@ impl Rows {
         })
     }
 
-    /// Returns the rows of trials at work.
+    /// Returns the rows of trials at work and pruned ones: where these are many, the newest, the last one first.
     pub(crate) fn pending(&self) -> impl Iterator<Item = &[f64]> {
         let pending = |outcome: &Outcome| matches!(outcome, Outcome::Pending | Outcome::Pruned);
-        self.trials.iter().filter(move |trial| pending(&trial.2)).map(|trial| trial.1.as_slice())
+        let newest = self.trials.iter().rev().filter(move |trial| pending(&trial.2));
+        newest.take(PENDING_MAX).map(|trial| trial.1.as_slice())
     }
 
     /// Returns the number of the first trial at work.

@@ -153,7 +153,7 @@ fn points_are_checked() {
     assert!(refused(json!({"a": 1, "b": "x"})).contains("c: has no value"));
     assert!(refused(json!({"a": 1, "b": "y", "c": true})).contains("when b = x"));
     assert!(refused(json!({"a": 4, "b": "y"})).contains("4 is not in 1 to 3"));
-    assert!(refused(json!({"a": 1.5, "b": "y"})).contains("1.5"));
+    assert!(refused(json!({"a": 1.5, "b": "y"})).contains("1.5 is not a whole number in 1 to 3"));
     assert!(refused(json!({"a": 1, "b": "y", "d": 1})).contains("d: is not a parameter"));
     let bound = finite().with_constraints(vec!["a < 3 or b == 'x'".into()]).unwrap();
     assert!(!bound.contains(&settings(json!({"a": 3, "b": "y"}))));
