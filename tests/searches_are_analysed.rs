@@ -155,6 +155,9 @@ fn studies_are_compared() {
     search(&lab, "cost", &["--objective", "cost:min"], 1, cost);
     let said = lab.mle(&["study", "compare", "one", "cost"]);
     assert!(said.err.contains("different names (value, cost)"), "{said:?}");
+    lab.mle(&["study", "warm-start", "two", "one"]).ok();
+    let said = lab.mle(&["study", "compare", "one", "two"]);
+    assert!(said.err.contains("10 trials of \"two\" came from other studies"), "{said:?}");
     lab.mle(&["study", "compare", "one", "up"])
         .fails(2, "is to be maximised, that of \"one\" is not");
     lab.mle(&["study", "best", "nobody"]).fails(3, "there is no study \"nobody\"");

@@ -444,9 +444,24 @@ pub(super) fn compare(args: &Compare, output: &Output, db: &Path) -> Result<()> 
         })
         .collect();
     output.table(&names, &rows, "no studies")?;
-    let mut metrics: Vec<&str> =
-        studies.iter().zip(&at).map(|(read, at)| read.goals[*at].0.as_str()).collect();
-    metrics.dedup();
+    let mut metrics: Vec<&str> = Vec::new();
+    for (read, at) in studies.iter().zip(&at) {
+        let metric = read.goals[*at].0.as_str();
+        if !metrics.contains(&metric) {
+            metrics.push(metric);
+        }
+    }
+    for read in &studies {
+        let is_taken = |extra: &Value| extra["study"].is_string() && extra["source"].is_null();
+        match read.all().iter().filter(|trial| is_taken(&trial.extra)).count() {
+            0 => {}
+            count => note(&format!(
+                "{} of \"{}\" came from other studies of the file, and count here",
+                display::count(count as u64, "trial"),
+                sanitize(&read.name)
+            )),
+        }
+    }
     if studies.iter().any(|read| read.goals.len() > 1) {
         note(&format!("by {} alone; --objective names another", sanitize(metrics[0])));
     }
