@@ -264,14 +264,10 @@ impl Space {
                 (true, None) => "has no value".to_owned(),
                 (false, Some(_)) => format!("is not active: it counts {}", param.condition()),
                 (true, Some(value)) if !param.domain.contains(value) => {
+                    let integer = matches!(&param.domain, Domain::Numeric(it) if it.integer);
                     let fraction = value.as_f64().is_some_and(|x| x.fract() != 0.0);
-                    let whole = match &param.domain {
-                        Domain::Numeric(numeric) if numeric.integer && fraction => {
-                            "a whole number in"
-                        }
-                        _ => "in",
-                    };
-                    format!("{value} is not {whole} {}", param.range())
+                    let whole = if integer && fraction { "a whole number " } else { "" };
+                    format!("{value} is not {whole}in {}", param.range())
                 }
                 _ => continue,
             };

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::show::{json_of_best, json_of_trial, origin, where_it_is};
+use super::show::{is_from_study, json_of_best, json_of_trial, origin, where_it_is};
 use crate::analysis::{self, Comparison, Contender, Trial};
 use crate::cli::named;
 use crate::cli::output::{Output, note, sanitize};
@@ -452,8 +452,7 @@ pub(super) fn compare(args: &Compare, output: &Output, db: &Path) -> Result<()> 
         }
     }
     for read in &studies {
-        let is_taken = |extra: &Value| extra["study"].is_string() && extra["source"].is_null();
-        match read.all().iter().filter(|trial| is_taken(&trial.extra)).count() {
+        match read.all().iter().filter(|trial| is_from_study(&trial.extra)).count() {
             0 => {}
             count => note(&format!(
                 "{} of \"{}\" came from other studies of the file, and count here",

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::edit::print_added;
-use super::new::is_taken;
+use super::new::name_taken;
 use super::table;
 use crate::cli::input;
 use crate::cli::named;
@@ -189,7 +189,7 @@ pub(super) fn import(args: &Import, output: &Output, db: &Path) -> Result<()> {
             Some(new) => {
                 if let Some(known) = study::outside::there(tx, Some(&new.name))?.first() {
                     let instead = "without --new it takes the trials in";
-                    return Err(is_taken(&new.name, *known, instead));
+                    return Err(name_taken(&new.name, *known, instead));
                 }
                 study::new(tx, new, &provenance, &who)?
             }

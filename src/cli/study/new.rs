@@ -96,7 +96,7 @@ pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
         };
         if let Some(known) = known.filter(|_| !args.if_missing) {
             let instead = "--if-missing uses it, --new makes one more";
-            return Err(is_taken(&new.name, known, instead));
+            return Err(name_taken(&new.name, known, instead));
         }
         let study = match known {
             Some(study) => study,
@@ -113,7 +113,7 @@ pub(super) fn run(args: &New, output: &Output, db: &Path) -> Result<()> {
 }
 
 /// Says that a study has the name of a new one, and what to do instead.
-pub(super) fn is_taken(name: &str, by: StudyId, instead: &str) -> Error {
+pub(super) fn name_taken(name: &str, by: StudyId, instead: &str) -> Error {
     let why = format!("has the name {name} already: {instead}");
     Error::Conflict { what: "study", id: by.to_string(), why }
 }

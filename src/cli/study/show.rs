@@ -202,6 +202,11 @@ pub(super) fn where_it_is(is_inside: bool) -> &'static str {
     if is_inside { "" } else { " (outside the space as it is now)" }
 }
 
+/// Says whether a trial was taken over from another study of the file, by what is kept beside it.
+pub(super) fn is_from_study(extra: &Value) -> bool {
+    extra["study"].is_string() && extra["source"].is_null()
+}
+
 /// Says where a trial comes from that the strategy did not propose: `spec`, `hand`, `optuna 3 of digits`, or of another
 /// study of the file, `3 of lr`.
 pub(super) fn origin(trial: &analysis::Trial, studies: &[Summary]) -> Option<String> {
@@ -213,10 +218,8 @@ pub(super) fn origin(trial: &analysis::Trial, studies: &[Summary]) -> Option<Str
     let Some(study) = extra["study"].as_str() else {
         return Some(source.unwrap_or("added").to_owned());
     };
-    let name = match studies.iter().find(|it| source.is_none() && it.uid == study) {
-        Some(it) => &it.name,
-        None => study,
-    };
+    let known = studies.iter().find(|it| is_from_study(extra) && it.uid == study);
+    let name = known.map_or(study, |it| it.name.as_str());
     let number = extra["number"].as_u64().map_or_else(String::new, |number| format!("{number} "));
     let source = source.map_or_else(String::new, |source| format!("{source} "));
     Some(format!("{source}{number}of {name}"))
